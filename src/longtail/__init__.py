@@ -1,0 +1,1 @@
+"""Train classifiers that also work on rare classes."""

@@ -1,0 +1,1 @@
+"""Data: sources, the long-tail cut, splits, samplers, views, batches."""
