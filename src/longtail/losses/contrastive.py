@@ -1,0 +1,192 @@
+"""Supervised contrastive learning and its three prior-aware forms, as one softmax over instances.
+
+Letters: n features (views of a batch), m keys (features, then prototypes), c classes, d dimension.
+
+For anchor i of class y and key k of class j, never i itself,
+
+    s_ik = z_i.z_k / temperature + [rebalance] log n_j - [average] log m_ij
+    loss_i = logsumexp_k s_ik - mean_{p in P(i)} z_i.z_p / temperature - [rebalance] log n_y
+
+with n_j the class's training count, m_ij the number of keys of class j other than i, and P(i) the
+keys of class y other than i. The two switches and the optional prototypes span the family:
+
+    =====================  =========  =======  ==========
+    loss                   rebalance  average  prototypes
+    =====================  =========  =======  ==========
+    SCL (SupCon)           no         no       no
+    BCL, Eq. 3             no         yes      yes
+    RCL, Eq. 4             yes        no       no
+    BCL+RCL, Eq. 5         yes        yes      yes
+    =====================  =========  =======  ==========
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from longtail.errors import DataError, UsageError
+from longtail.losses.checks import check_class_counts, check_labels, log_counts, wide
+
+ScaleOn = Literal["both", "anchors", "keys"]
+
+
+def contrastive_loss(
+    features: Tensor,
+    labels: Tensor,
+    prototypes: Tensor | None = None,
+    *,
+    class_counts: Tensor | None = None,
+    class_average: bool = False,
+    temperature: float = 0.1,
+    class_scale: Tensor | None = None,
+    scale_on: ScaleOn = "both",
+    normalize: bool = True,
+    num_classes: int | None = None,
+) -> Tensor:
+    """The contrastive softmax of this module, averaged over the anchors that have a positive.
+
+    Sources: SCL, Khosla et al. 2020, arXiv 2004.11362, Eq. 2; BCL, Zhu et al. 2022, arXiv
+    2207.09052, Eq. 5 (Eq. 3 of RCL); RCL, De Alvis et al. 2023, arXiv 2312.01753, Eq. 4 and 5.
+    Uniform `class_counts` give the loss without them.
+
+    Compression (RCL) multiplies normalised features by a factor of their class. With factor a on
+    anchors and keys, an affected anchor sees other keys at temperature / a and affected keys at
+    temperature / a**2; on anchors only, it sees all keys at temperature / a; on keys only, every
+    anchor sees the affected keys at temperature / a. A small factor so takes those classes out of
+    the comparison and leaves the prior to decide. Prototypes are keys that are never scaled.
+
+    Args:
+        features: float [n, d], all views of all pictures; rows are normalised here.
+        labels: int64 [n], class of each feature, values in [0, c).
+        prototypes: float [c, d], one key a class beside the features; never anchors.
+        class_counts: int64 [c], training pictures a class; given, it rebalances the softmax.
+        class_average: average the keys of a class instead of adding them up.
+        temperature: of the softmax, above 0.
+        class_scale: float [c], compression factor a class; None is 1 for all.
+        scale_on: which side of the product is scaled.
+        normalize: False takes the rows as they are (the caller has normalised them).
+        num_classes: c, where neither counts nor prototypes tell; None reads it off the labels
+            (which makes the host wait for an accelerator).
+
+    Returns:
+        Scalar; float32 for half-precision features, else their dtype. Zero with a graph when no
+        anchor has a positive. Values of different classes are not comparable under rebalancing:
+        a rare anchor carries about log(N / n_y) more.
+
+    Raises:
+        DataError: shapes that do not fit, or (on the CPU) labels out of range.
+        UsageError: a temperature that is not positive, an unknown `scale_on`.
+
+    >>> z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> y = torch.tensor([0, 0, 1])  # both anchors: log(e + e^0) - 1; the third has no positive
+    >>> round(contrastive_loss(z, y, temperature=1.0).item(), 4)
+    0.3133
+    >>> counts = torch.tensor([1, 3])  # the other class's key counts three times: log(e + 3) - 1
+    >>> round(contrastive_loss(z, y, class_counts=counts, temperature=1.0).item(), 4)
+    0.7437
+    """
+    _check(features, labels, prototypes, temperature, scale_on)
+    num_classes = _num_classes(labels, prototypes, class_counts, class_scale, num_classes)
+    # Under autocast the products would be rounded to half precision before the exponential.
+    with torch.autocast(features.device.type, enabled=False):
+        rows, centres = _rows(features, normalize), _rows(prototypes, normalize)
+        anchors, keys = _scaled(rows, labels, class_scale, scale_on)
+        key_labels = labels
+        if centres is not None:
+            keys = torch.cat([keys, centres.to(keys.dtype)])
+            key_labels = torch.cat([labels, torch.arange(num_classes, device=labels.device)])
+
+        classes = torch.arange(num_classes, device=labels.device)
+        membership = (classes[:, None] == key_labels).to(keys.dtype)  # [c, m]
+        keys_per_class = membership.sum(1)
+        positives = keys_per_class[labels] - 1  # of each anchor; itself is no key
+
+        own_key = keys[: len(anchors)]
+        positive_sum = (membership @ keys)[labels] - own_key
+        attraction = (anchors * positive_sum).sum(1) / temperature / positives.clamp(min=1)
+
+        scores = anchors @ keys.T / temperature
+        if class_counts is not None:
+            log_n = log_counts(class_counts, scores.dtype)
+            scores = scores + log_n[key_labels]
+            attraction = attraction + log_n[labels]
+        if class_average:
+            scores = scores - _log_class_size(keys_per_class, labels, key_labels)
+        # A finite stand-in for minus infinity: a row without any other key stays differentiable.
+        itself = torch.eye(len(anchors), len(keys), dtype=torch.bool, device=scores.device)
+        scores = scores.masked_fill(itself, torch.finfo(scores.dtype).min)
+
+        has_positive = positives > 0
+        per_anchor = torch.where(has_positive, torch.logsumexp(scores, 1) - attraction, 0.0)
+        return per_anchor.sum() / has_positive.sum().clamp(min=1)
+
+
+def _log_class_size(keys_per_class: Tensor, labels: Tensor, key_labels: Tensor) -> Tensor:
+    """Log m_ij, [n, m]: the keys of each key's class, one fewer in the anchor's own class."""
+    same_class = labels[:, None] == key_labels
+    sizes = keys_per_class[key_labels] - same_class.to(keys_per_class.dtype)
+    return sizes.clamp(min=1).log()
+
+
+def _rows(x: Tensor | None, normalize: bool) -> Tensor | None:
+    if x is None:
+        return None
+    return F.normalize(wide(x), dim=1) if normalize else wide(x)
+
+
+def _scaled(
+    rows: Tensor, labels: Tensor, class_scale: Tensor | None, scale_on: ScaleOn
+) -> tuple[Tensor, Tensor]:
+    """Anchors and keys, each compressed by its class's factor where asked."""
+    if class_scale is None:
+        return rows, rows
+    scaled = rows * class_scale.to(rows.dtype)[labels, None]
+    return (
+        scaled if scale_on in ("both", "anchors") else rows,
+        scaled if scale_on in ("both", "keys") else rows,
+    )
+
+
+def _num_classes(
+    labels: Tensor,
+    prototypes: Tensor | None,
+    class_counts: Tensor | None,
+    class_scale: Tensor | None,
+    num_classes: int | None,
+) -> int:
+    if num_classes is None:
+        known = (x for x in (class_counts, class_scale, prototypes) if x is not None)
+        first = next(known, None)
+        num_classes = int(labels.max()) + 1 if first is None else len(first)
+    for counts in (class_counts, class_scale):
+        if counts is not None:
+            check_class_counts(counts, num_classes)
+    if prototypes is not None and len(prototypes) != num_classes:
+        raise DataError(f"{len(prototypes)} prototypes for {num_classes} classes; pass one each.")
+    check_labels(labels, num_classes)
+    return num_classes
+
+
+def _check(
+    features: Tensor,
+    labels: Tensor,
+    prototypes: Tensor | None,
+    temperature: float,
+    scale_on: str,
+) -> None:
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+        raise DataError(
+            f"features have shape {tuple(features.shape)} and labels {tuple(labels.shape)}; "
+            "expected features [n, d] and labels [n] with n of at least 1. Concatenate the views: "
+            "features = torch.cat([z1, z2]), labels = y.repeat(2)."
+        )
+    if prototypes is not None and prototypes.shape[1:] != features.shape[1:]:
+        raise DataError(
+            f"prototypes have shape {tuple(prototypes.shape)}; expected [c, {features.shape[1]}]."
+        )
+    if not temperature > 0:
+        raise UsageError(f"temperature is {temperature}; it must be above 0 (0.1 is usual).")
+    if scale_on not in ("both", "anchors", "keys"):
+        raise UsageError(f"scale_on is {scale_on!r}; it must be 'both', 'anchors' or 'keys'.")
