@@ -1,0 +1,50 @@
+"""How far an accuracy measured on few pictures can be trusted."""
+
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from longtail.errors import DataError, UsageError
+
+Floats = npt.NDArray[np.float64]
+
+
+def wilson_interval(
+    correct: npt.ArrayLike, total: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[Floats, Floats]:
+    """Score interval of a proportion; unlike Wald's it is honest at 0, at 1 and for small n.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    JASA 22 (1927), without continuity correction.
+
+    Args:
+        correct: whole numbers of any shape, at most `total`.
+        total: whole numbers of a shape that broadcasts with it; 0 gives (0, 1): nothing is known.
+        confidence: coverage in (0, 1).
+
+    Returns:
+        (low, high), float64 of the broadcast shape, in [0, 1].
+
+    Raises:
+        DataError: a count is negative, or more were correct than there were.
+        UsageError: `confidence` is not between 0 and 1.
+
+    >>> low, high = wilson_interval([8], [10])
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.4902], [0.9433])
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence is {confidence}; it must lie between 0 and 1, e.g. 0.95.")
+    k, n = np.broadcast_arrays(np.asarray(correct, np.float64), np.asarray(total, np.float64))
+    if np.any((k < 0) | (k > n)):
+        raise DataError("correct must lie between 0 and total; are the two arguments swapped?")
+    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    # Wilson's bounds with numerator and denominator multiplied by n, so that n = 0 is no division
+    # by zero; it gives (0, 1) by itself.
+    centre = k + z2 / 2
+    half = np.sqrt(z2 * (k * (n - k) / np.maximum(n, 1) + z2 / 4))
+    # Where all or none were correct a bound is exactly 1 or 0, which rounding would miss.
+    low = np.where(k == 0, 0.0, (centre - half) / (n + z2))
+    high = np.where(k == n, 1.0, (centre + half) / (n + z2))
+    return low, high

@@ -1,0 +1,48 @@
+"""The run record and the predictions: what training writes and everything after it reads.
+
+Needs numpy and the standard library only, so that a report opens without torch. Files are written
+whole or not at all, and read strictly: a file of this schema version has exactly its keys.
+"""
+
+from longtail.record.files import read_bytes, write_atomically
+from longtail.record.predictions import Predictions, predictions_of, read_predictions
+from longtail.record.provenance import (
+    Hardware,
+    Provenance,
+    hardware,
+    revision,
+    source_hash,
+    versions,
+)
+from longtail.record.run import (
+    SCHEMA_VERSION,
+    BestOnTest,
+    DataSummary,
+    Decisions,
+    Record,
+    RunMetrics,
+    SplitMetrics,
+    read_record,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BestOnTest",
+    "DataSummary",
+    "Decisions",
+    "Hardware",
+    "Predictions",
+    "Provenance",
+    "Record",
+    "RunMetrics",
+    "SplitMetrics",
+    "hardware",
+    "predictions_of",
+    "read_bytes",
+    "read_predictions",
+    "read_record",
+    "revision",
+    "source_hash",
+    "versions",
+    "write_atomically",
+]
