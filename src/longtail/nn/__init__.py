@@ -1,0 +1,1 @@
+"""Modules with parameters: encoders, heads, and the model that joins them."""

@@ -1,0 +1,182 @@
+"""Encoders: inputs to features [b, d]. Each has an `out_features` attribute, its d."""
+
+import difflib
+import re
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from longtail.errors import UsageError, did_you_mean
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and an option-A shortcut.
+
+    Where the shape changes, the shortcut takes every second pixel and pads the new channels with
+    zeros, half on each side: it has no parameters (He et al. 2016, arXiv 1512.03385, 3.3 A).
+    """
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv3x3(channels_in, channels, stride)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = _conv3x3(channels, channels, 1)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.new_channels = channels - channels_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, channels_in, h, w] to [b, channels, h / stride, w / stride]."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self._shortcut(x))
+
+    def _shortcut(self, x: Tensor) -> Tensor:
+        if self.stride == 1 and not self.new_channels:
+            return x
+        before = self.new_channels // 2
+        sides = (0, 0, 0, 0, before, self.new_channels - before)
+        return F.pad(x[:, :, :: self.stride, :: self.stride], sides)
+
+
+class CifarResNet(nn.Module):
+    """The ResNet for 32x32 pictures: depth 6n + 2, three stages of n blocks, global average pool.
+
+    ResNet-32 at width 16 has 64 features and 0.46 million parameters without its classifier.
+    Weights start Kaiming-normal, as LDAM-DRW and its successors train it (He et al. 2016, 4.2).
+
+    Args:
+        depth: 6n + 2 (8, 14, 20, 32, 44, 56, ...).
+        width: channels of the first stage; the next two have twice and four times as many.
+    """
+
+    def __init__(self, depth: int = 32, width: int = 16) -> None:
+        super().__init__()
+        if depth < 8 or (depth - 2) % 6:
+            raise UsageError(
+                f"resnet{depth}: the depth must be 6n + 2; try resnet8, resnet20 or resnet32."
+            )
+        widths = [width, width, 2 * width, 4 * width]
+        self.conv1 = _conv3x3(3, width, 1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.stages = nn.Sequential(
+            *(
+                _stage(channels_in, channels, blocks=(depth - 2) // 6, stride=stride)
+                for channels_in, channels, stride in zip(
+                    widths, widths[1:], (1, 2, 2), strict=False
+                )
+            )
+        )
+        self.out_features = widths[-1]
+        self.apply(_kaiming)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, 3, h, w] pictures to [b, 4 * width] features."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.stages(x).mean((2, 3))
+
+
+class VectorEncoder(nn.Module):
+    """Two hidden layers with batch norm, for tables of features or embeddings.
+
+    Args:
+        in_features: length of a vector.
+        width: of both hidden layers, and of the output.
+    """
+
+    def __init__(self, in_features: int, width: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(in_features, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+        )
+        self.out_features = width
+        self.apply(_kaiming)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, in_features] to [b, width]."""
+        return self.layers(x)
+
+
+class TimmEncoder(nn.Module):
+    """Any timm model without its classifier, with freshly initialised weights."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError as error:
+            raise UsageError(
+                f"backbone timm:{name} needs timm, which is not installed; "
+                "type: pip install 'longtail[timm]'"
+            ) from error
+        if name not in timm.list_models():
+            raise UsageError(f"timm has no model {name!r}. {_near_timm(name, timm.list_models())}")
+        self.model = timm.create_model(name, pretrained=False, num_classes=0)
+        self.out_features = int(self.model.num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, 3, h, w] pictures to [b, num_features]."""
+        return self.model(x)
+
+
+def default_backbone(input_shape: tuple[int, ...]) -> str:
+    """The paper's ResNet-32 for pictures, two hidden layers for vectors."""
+    return "resnet32" if len(input_shape) == 3 else "mlp"
+
+
+def build_encoder(name: str, input_shape: tuple[int, ...]) -> nn.Module:
+    """An encoder by the name people type.
+
+    Args:
+        name: resnetD or resnetD-wW (D depth, W width: resnet32, resnet8-w8), mlp or mlp-wW for
+            vectors, timm:NAME for any timm model.
+        input_shape: (h, w, 3) of a picture or (d,) of a vector.
+
+    Raises:
+        UsageError: an unknown name, or an encoder that does not fit the inputs.
+    """
+    pictures = len(input_shape) == 3
+    resnet = re.fullmatch(r"resnet(\d+)(?:-w(\d+))?", name)
+    mlp = re.fullmatch(r"mlp(?:-w(\d+))?", name)
+    if not (resnet or mlp or name.startswith("timm:")):
+        known = ["resnet8", "resnet20", "resnet32", "resnet8-w8", "mlp", "timm:NAME"]
+        raise UsageError(f"Unknown backbone {name!r}. {did_you_mean(name, known)}")
+    if pictures == bool(mlp):
+        inputs = "pictures" if pictures else "vectors"
+        raise UsageError(
+            f"backbone {name} does not take {inputs}; try {default_backbone(input_shape)}."
+        )
+    if resnet:
+        return CifarResNet(int(resnet[1]), int(resnet[2] or 16))
+    if mlp:
+        return VectorEncoder(input_shape[0], int(mlp[1] or 256))
+    return TimmEncoder(name.removeprefix("timm:"))
+
+
+def _stage(channels_in: int, channels: int, *, blocks: int, stride: int) -> nn.Sequential:
+    first = BasicBlock(channels_in, channels, stride)
+    return nn.Sequential(first, *(BasicBlock(channels, channels, 1) for _ in range(blocks - 1)))
+
+
+def _conv3x3(channels_in: int, channels: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+
+
+def _kaiming(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight)
+
+
+def _near_timm(name: str, known: list[str]) -> str:
+    # timm lists over a thousand models: only the near ones help.
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"Did you mean {' or '.join(near)}?" if near else "timm.list_models() shows all."
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
