@@ -27,7 +27,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from longtail.errors import DataError, UsageError
-from longtail.losses.checks import check_class_counts, check_labels, log_counts, wide
+from longtail.losses.checks import (
+    check_class_counts,
+    check_labels,
+    check_one_a_class,
+    log_counts,
+    wide,
+)
 
 ScaleOn = Literal["both", "anchors", "keys"]
 
@@ -91,11 +97,11 @@ def contrastive_loss(
     num_classes = _num_classes(labels, prototypes, class_counts, class_scale, num_classes)
     # Under autocast the products would be rounded to half precision before the exponential.
     with torch.autocast(features.device.type, enabled=False):
-        rows, centres = _rows(features, normalize), _rows(prototypes, normalize)
+        rows = _rows(features, normalize)
         anchors, keys = _scaled(rows, labels, class_scale, scale_on)
         key_labels = labels
-        if centres is not None:
-            keys = torch.cat([keys, centres.to(keys.dtype)])
+        if prototypes is not None:
+            keys = torch.cat([keys, _rows(prototypes, normalize).to(keys.dtype)])
             key_labels = torch.cat([labels, torch.arange(num_classes, device=labels.device)])
 
         classes = torch.arange(num_classes, device=labels.device)
@@ -130,9 +136,7 @@ def _log_class_size(keys_per_class: Tensor, labels: Tensor, key_labels: Tensor) 
     return sizes.clamp(min=1).log()
 
 
-def _rows(x: Tensor | None, normalize: bool) -> Tensor | None:
-    if x is None:
-        return None
+def _rows(x: Tensor, normalize: bool) -> Tensor:
     return F.normalize(wide(x), dim=1) if normalize else wide(x)
 
 
@@ -160,9 +164,10 @@ def _num_classes(
         known = (x for x in (class_counts, class_scale, prototypes) if x is not None)
         first = next(known, None)
         num_classes = int(labels.max()) + 1 if first is None else len(first)
-    for counts in (class_counts, class_scale):
-        if counts is not None:
-            check_class_counts(counts, num_classes)
+    if class_counts is not None:
+        check_class_counts(class_counts, num_classes)
+    if class_scale is not None:
+        check_one_a_class("class_scale", class_scale, num_classes)
     if prototypes is not None and len(prototypes) != num_classes:
         raise DataError(f"{len(prototypes)} prototypes for {num_classes} classes; pass one each.")
     check_labels(labels, num_classes)

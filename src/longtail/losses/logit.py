@@ -37,9 +37,9 @@ def logit_adjusted_loss(
     """Cross-entropy on logits raised by the log prior: CE(f + la_tau * log pi, y).
 
     Training against the raised logits makes the raw ones estimate the balanced posterior, so
-    prediction uses `logits` as they are (never also `posthoc_logit_adjustment`). Class counts and
-    class frequencies give the same value: they differ by one constant on all logits. Uniform
-    counts give `cross_entropy`.
+    prediction uses `logits` as they are (never also `posthoc_logit_adjustment`). The counts stand
+    in for pi: their logarithms differ from its by one constant on all logits, which the softmax
+    does not see. Uniform counts give `cross_entropy`.
 
     Source: Menon et al. 2021, arXiv 2007.07314, Eq. 10. RCL (arXiv 2312.01753) uses la_tau 1.3.
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from longtail.errors import UsageError
 from longtail.losses.contrastive import ScaleOn, contrastive_loss
 from longtail.losses.logit import cross_entropy, logit_adjusted_loss
 from longtail.prior import as_counts
@@ -56,6 +57,9 @@ class ContrastiveLoss(nn.Module):
         class_average: average the keys of a class instead of adding them up.
         scale_on: which side `class_scale` acts on.
         normalize: False takes the rows of features and prototypes as they are.
+
+    Raises:
+        UsageError: `rebalance` without the counts to do it with.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class ContrastiveLoss(nn.Module):
         normalize: bool = True,
     ) -> None:
         super().__init__()
+        if rebalance and class_counts is None:
+            raise UsageError("rebalance needs class_counts: the training pictures a class.")
         counts = None if class_counts is None else _counts(class_counts)
         self.class_counts: Tensor | None
         self.register_buffer("class_counts", counts, persistent=False)
