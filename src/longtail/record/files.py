@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             "Check that the folder exists, is writable and has space."
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # moved away by the replace, or never made
+            draft.unlink()
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

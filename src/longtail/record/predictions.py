@@ -3,9 +3,9 @@
 import dataclasses
 import io
 import os
-import zipfile
 import zlib
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from longtail.record.files import read_bytes, write_atomically
 ALL_LOGITS_UP_TO = 1000
 TOP_LOGITS = 100
 
+# Stands for None: every file has all the keys, so a lost array cannot pass for an absent one.
+_NONE = np.array(False)
+# What numpy and zipfile raise for damaged bytes, the last for flags that ask for decryption.
+_CORRUPT = (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error, RuntimeError)
 _HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -40,10 +44,10 @@ class Predictions:
     labels: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float16]
-    logit_classes: npt.NDArray[np.int32] | None = None
-    embeddings: npt.NDArray[np.float16] | None = None
-    prototypes: npt.NDArray[np.float16] | None = None
-    thumbnails: npt.NDArray[np.uint8] | None = None
+    logit_classes: npt.NDArray[np.int32] | None
+    embeddings: npt.NDArray[np.float16] | None
+    prototypes: npt.NDArray[np.float16] | None
+    thumbnails: npt.NDArray[np.uint8] | None
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write a compressed .npz atomically; equal predictions give equal bytes.
@@ -51,9 +55,12 @@ class Predictions:
         Raises:
             CheckpointError: the file cannot be written; an older one is left as it was.
         """
-        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        arrays: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            array = getattr(self, field.name)
+            arrays[field.name] = _NONE if array is None else array
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{k: v for k, v in arrays.items() if v is not None})
+        np.savez_compressed(buffer, **arrays)
         write_atomically(path, buffer.getvalue())
 
 
@@ -116,7 +123,7 @@ def _problem(p: Predictions) -> str:
         "labels": (np.int64, (n,)),
         "predicted": (np.int64, (n,)),
         "logits": (np.float16, (n, None)),
-        "logit_classes": (np.int32, (n, p.logits.shape[-1])),
+        "logit_classes": (np.int32, (n, *p.logits.shape[1:])),
         "embeddings": (np.float16, (n, None)),
         "prototypes": (np.float16, (None, None)),
         "thumbnails": (np.uint8, (n, 32, 32, 3)),
@@ -144,10 +151,13 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     content = io.BytesIO(read_bytes(path))
     try:
         with np.load(content, allow_pickle=False) as archive:
-            predictions = Predictions(**archive)
+            arrays: dict[str, Any] = {
+                name: None if a.ndim == 0 else a for name, a in archive.items()
+            }
+        predictions = Predictions(**arrays)
         problem = _problem(predictions)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        problem = str(error)
+    except _CORRUPT as error:
+        problem = str(error) or type(error).__name__
     if problem:
         raise CheckpointError(
             f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN"
