@@ -151,11 +151,11 @@ def _left_out(tree: Tree, strays: int) -> Iterator[str]:
     )
     if other:
         kinds = ", ".join(kind or "no ending" for kind in sorted(other))
-        yield f"{other.total()} files that are no pictures were ignored ({kinds})."
+        yield f"Ignored files that are no pictures: {other.total()} ({kinds})."
     if strays:
-        yield f"{strays} pictures outside the class folders were ignored."
+        yield f"Ignored pictures outside the class folders: {strays}."
     if tree.links:
-        yield f"{tree.links} symbolic links to folders or to the outside were not followed."
+        yield f"Symbolic links to folders or to the outside, not followed: {tree.links}."
 
 
 def _empty_classes(

@@ -121,6 +121,17 @@ def each_picture(
             yield from pool.map(attempt, names[start : start + _DECODED_AT_ONCE])
 
 
+def with_progress(results: Iterator[T], total: int) -> Iterator[T]:
+    """A progress bar on a terminal, if it takes long enough to need one."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    if total <= MANY_PICTURES or not console.is_terminal:
+        return results
+    return iter(track(results, "Decoding pictures", total, console=console, transient=True))
+
+
 def _bytes(tree: Tree, name: str) -> bytes:
     try:
         return tree.read(name)
@@ -141,7 +152,7 @@ def _rows(tree: Tree, path: Path, names: Sequence[str], size: int) -> Iterator[P
     """The decoded pictures; after the last one, an error that counts those that were none."""
     results = each_picture(tree, names, lambda data, name: decode_quietly(data, size, name=name))
     bad: list[PictureError] = []
-    for result in _with_progress(results, len(names)):
+    for result in with_progress(results, len(names)):
         if isinstance(result, PictureError):
             bad.append(result)
         elif not bad:
@@ -153,17 +164,6 @@ def _rows(tree: Tree, path: Path, names: Sequence[str], size: int) -> Iterator[P
             f"{path}: {len(bad)} of {len(names)} pictures cannot be read ({shown}{more}). "
             f"Repair or remove them; `longtail data inspect {path}` lists them all."
         )
-
-
-def _with_progress(results: Iterator[T], total: int) -> Iterator[T]:
-    """A progress bar on a terminal, if it takes long enough to need one."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    if total <= MANY_PICTURES or not console.is_terminal:
-        return results
-    return iter(track(results, "Decoding pictures", total, console=console, transient=True))
 
 
 def _fingerprint(tree: Tree, names: Sequence[str], size: int) -> str:

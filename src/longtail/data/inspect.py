@@ -1,0 +1,225 @@
+"""A look at a dataset before training on it: counts, imbalance, copies, empty pictures."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from longtail.data.dataset import Dataset, Split, class_counts
+from longtail.data.decode import PictureError, decode_quietly
+from longtail.data.layout import is_picture
+from longtail.data.sources.folder import each_picture, with_progress
+from longtail.data.tree import open_tree
+from longtail.prior import Group, groups, imbalance_ratio
+
+SMALLEST_SHOWN = 5
+DUPLICATES_SHOWN = 5
+MOST_ROWS = 20
+BAR_WIDTH = 30
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One sample: its split ("train", "holdout", "test"), its `Split.index` there, its label."""
+
+    split: str
+    index: int
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What there is to know about a dataset without training on it.
+
+    Attributes:
+        name: the dataset's name.
+        class_names: one name a class id.
+        input_shape: (h, w, 3) of a picture or (d,) of a vector.
+        counts: split -> samples a class, by class id.
+        imbalance_ratio: largest class over smallest, in train.
+        groups: many, medium, few -> number of classes, in train.
+        smallest: names and train counts of the smallest classes, smallest first.
+        duplicates: groups of samples whose decoded values are equal, two or more each.
+        constant: pictures of a single colour.
+        notes: what the source says it did.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    counts: dict[str, tuple[int, ...]]
+    imbalance_ratio: float
+    groups: dict[Group, int]
+    smallest: tuple[tuple[str, int], ...]
+    duplicates: tuple[tuple[Sample, ...], ...]
+    constant: tuple[Sample, ...]
+    notes: tuple[str, ...]
+
+    def duplicates_within(self, split: str) -> tuple[tuple[Sample, ...], ...]:
+        """Groups of equal samples that lie in one split altogether."""
+        return tuple(group for group in self.duplicates if {s.split for s in group} == {split})
+
+    @property
+    def duplicates_across(self) -> tuple[tuple[Sample, ...], ...]:
+        """Groups of equal samples in more than one split: test numbers they make too good."""
+        return tuple(group for group in self.duplicates if len({s.split for s in group}) > 1)
+
+    @property
+    def conflicting(self) -> tuple[tuple[Sample, ...], ...]:
+        """Groups of equal samples with different labels: at most one label can be right."""
+        return tuple(group for group in self.duplicates if len({s.label for s in group}) > 1)
+
+
+def inspect(dataset: Dataset) -> Inspection:
+    """Count, group and compare the samples of train, hold-out and test."""
+    candidates = {"train": dataset.train, "holdout": dataset.holdout, "test": dataset.test}
+    splits = {name: split for name, split in candidates.items() if split is not None}
+    counts = dataset.counts
+    rarest = np.argsort(counts, kind="stable")[:SMALLEST_SHOWN]
+    return Inspection(
+        name=dataset.name,
+        class_names=dataset.class_names,
+        input_shape=dataset.input_shape,
+        counts={
+            name: tuple(class_counts(split.labels, dataset.num_classes).tolist())
+            for name, split in splits.items()
+        },
+        imbalance_ratio=imbalance_ratio(counts),
+        groups={group: len(members) for group, members in groups(counts).items()},
+        smallest=tuple((dataset.class_names[label], int(counts[label])) for label in rarest),
+        duplicates=_duplicates(splits),
+        constant=_constant(splits) if len(dataset.input_shape) == 3 else (),
+        notes=dataset.notes,
+    )
+
+
+def unreadable_files(path: Path) -> list[tuple[str, str]]:
+    """Every picture file below a folder or in a .zip that cannot be decoded, with the reason.
+
+    Raises:
+        DataError: `path` is neither a folder nor a readable .zip.
+    """
+    with open_tree(path) as tree:
+        names = sorted(name for name in tree.files if is_picture(name))
+        # One pixel is kept of each: everything is decoded, next to nothing is held.
+        tried = each_picture(tree, names, lambda data, name: decode_quietly(data, 1, name=name))
+        results = list(with_progress(tried, len(names)))
+    return [(error.name, error.reason) for error in results if isinstance(error, PictureError)]
+
+
+def render(inspection: Inspection) -> list[str]:
+    """The inspection as lines of plain text for a terminal."""
+    return [
+        *_summary(inspection),
+        "",
+        *_histogram(inspection),
+        "",
+        *_copies(inspection),
+        *inspection.notes,
+    ]
+
+
+def _duplicates(splits: dict[str, Split]) -> tuple[tuple[Sample, ...], ...]:
+    """Groups of equal samples, in the order of their first members."""
+    alike: dict[bytes, list[Sample]] = {}
+    for name, split in splits.items():
+        for row, sample in zip(split.inputs, _samples(name, split), strict=True):
+            digest = hashlib.sha256(np.ascontiguousarray(row).data).digest()
+            alike.setdefault(digest, []).append(sample)
+    return tuple(tuple(group) for group in alike.values() if len(group) > 1)
+
+
+def _constant(splits: dict[str, Split]) -> tuple[Sample, ...]:
+    return tuple(
+        sample
+        for name, split in splits.items()
+        for row, sample in zip(split.inputs, _samples(name, split), strict=True)
+        if (row == row[:1, :1]).all()
+    )
+
+
+def _samples(name: str, split: Split) -> Iterator[Sample]:
+    for index, label in zip(split.index.tolist(), split.labels.tolist(), strict=True):
+        yield Sample(name, index, label)
+
+
+def _summary(inspection: Inspection) -> Iterator[str]:
+    shape = " x ".join(map(str, inspection.input_shape))
+    sizes = ", ".join(f"{sum(counts):,} {name}" for name, counts in inspection.counts.items())
+    yield f"{_plain(inspection.name)}: {len(inspection.class_names)} classes, {sizes}, each {shape}"
+    train = inspection.counts["train"]
+    yield (
+        f"Imbalance {inspection.imbalance_ratio:,.4g}: the largest class has {max(train):,} train "
+        f"samples, the smallest {min(n for n in train if n):,}"
+    )
+    members = ", ".join(f"{number} {group}" for group, number in inspection.groups.items())
+    yield f"Classes by train samples: {members} (more than 100, 20 to 100, fewer than 20)"
+    rare = ", ".join(f"{_plain(name)} {count:,}" for name, count in inspection.smallest)
+    yield f"Smallest classes: {rare}"
+
+
+def _histogram(inspection: Inspection) -> Iterator[str]:
+    """One bar a class, largest first; of many classes the two ends."""
+    train = inspection.counts["train"]
+    order = sorted(range(len(train)), key=lambda label: (-train[label], label))
+    names = [_plain(name) for name in inspection.class_names]
+    skipped = len(order) - MOST_ROWS if len(order) > MOST_ROWS else 0
+    head = order[: MOST_ROWS // 2] if skipped else order
+    tail = order[-(MOST_ROWS // 2) :] if skipped else []
+    width = min(24, max(len(names[label]) for label in head + tail))
+    for label in head:
+        yield _bar(names[label], train[label], max(train), width)
+    if skipped:
+        yield f"{'...':{width}}  {skipped} classes between"
+    for label in tail:
+        yield _bar(names[label], train[label], max(train), width)
+
+
+def _bar(name: str, count: int, largest: int, width: int) -> str:
+    """`name  ████▌  count`, the bar to the nearest eighth of a character and never empty."""
+    eighths = round(count / largest * BAR_WIDTH * 8)
+    full, rest = divmod(max(eighths, 1 if count else 0), 8)
+    bar = "█" * full + (_EIGHTHS[rest] if rest else "")
+    short = name if len(name) <= width else name[: width - 1] + "…"
+    return f"{short:{width}}  {bar:{BAR_WIDTH}}  {count:,}"
+
+
+def _copies(inspection: Inspection) -> Iterator[str]:
+    total = len(inspection.duplicates)
+    if not total:
+        yield "No two samples are identical."
+    else:
+        across = inspection.duplicates_across
+        places = [f"{len(inspection.duplicates_within(s))} within {s}" for s in inspection.counts]
+        yield (
+            f"Groups of identical samples: {total} ({', '.join(places)}, {len(across)} across "
+            f"splits); with different labels: {len(inspection.conflicting)}"
+        )
+        if across:
+            yield "Samples in more than one split make the numbers of the later one too good:"
+        yield from _shown(across or inspection.duplicates, inspection.class_names)
+    if inspection.constant:
+        yield f"Pictures of a single colour: {_named(inspection.constant, inspection.class_names)}"
+
+
+def _shown(found: Sequence[Sequence[Sample]], class_names: Sequence[str]) -> Iterator[str]:
+    for group in found[:DUPLICATES_SHOWN]:
+        yield f"  {_named(group, class_names, joint=' = ')}"
+    if len(found) > DUPLICATES_SHOWN:
+        yield f"  and {len(found) - DUPLICATES_SHOWN} more groups"
+
+
+def _named(samples: Sequence[Sample], class_names: Sequence[str], joint: str = ", ") -> str:
+    """`train 12 (cat) = test 3 (dog)`."""
+    shown: Iterable[Sample] = samples[:DUPLICATES_SHOWN]
+    words = joint.join(f"{s.split} {s.index} ({_plain(class_names[s.label])})" for s in shown)
+    rest = len(samples) - DUPLICATES_SHOWN
+    return f"{words} and {rest} more" if rest > 0 else words
+
+
+def _plain(name: str) -> str:
+    """A folder's name without the control characters that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
