@@ -191,7 +191,7 @@ def test_a_warp_by_whole_pixels_is_a_shift(tiles):
 
 
 def test_a_warp_turns_and_enlarges_as_pillow_does(tiles):
-    """Pillow's own bilinear transform has no black blended in at the border, so that is left out."""
+    """Pillow blends no black in at the border, so the border is left out."""
     zero = torch.zeros(160)
     degrees, scale = spread(-15, 15), 1.2
 

@@ -24,8 +24,8 @@ def apply_chosen(
     """
     order = torch.argsort(chosen, stable=True)
     sizes = torch.bincount(chosen, minlength=len(operations) + 1).tolist()
-    batches = images[order].split(sizes)
-    numbers = parameters[order].split(sizes)
+    batches = torch.split(images[order], sizes)
+    numbers = torch.split(parameters[order], sizes)
     done = [
         operation(batch, number) if len(batch) else batch
         for operation, batch, number in zip(operations, batches, numbers, strict=False)

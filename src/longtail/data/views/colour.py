@@ -88,7 +88,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     Hue and saturation are rounded to 8 bits on the way, as in Pillow's HSV pictures.
     """
     angle, saturation, value = _to_hsv(images)
-    # The 8-bit angle wraps at 256 although a full turn is 255 steps: Pillow's and torchvision's way.
+    # The 8-bit angle wraps at 256 although a full turn is 255 steps, as in Pillow.
     turned = angle + torch.trunc(turn * 255)[:, None, None]
     sixths = (turned - (turned / 256).floor_().mul_(256)) * (6 / 255)
     depth = value * (saturation / 255)
@@ -118,7 +118,7 @@ def _to_hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _luminance(images: Tensor) -> Tensor:
     """Grey levels, float32 [b, 1, h, w], whole numbers; exact, for the sum stays below 2**24."""
-    red, green, blue = images.split(1, 1)
+    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
     grey = red.float().mul_(19595).add_(green.float().mul_(38470)).add_(blue.float().mul_(7471))
     return grey.add_(32768).mul_(2.0**-16).floor_()
 

@@ -112,7 +112,10 @@ def resized_crop(
 
     Args:
         images: uint8 [b, c, h, w].
-        top, left, height, width: int64 [b], the box in pixels; inside the picture.
+        top: int64 [b], the box's first row.
+        left: int64 [b], its first column.
+        height: int64 [b], its rows, at least 1; the box lies inside the picture.
+        width: int64 [b], its columns, at least 1.
     """
     across = _triangle_weights(left, width, images.shape[-1])
     along = _triangle_weights(top, height, images.shape[-2])
@@ -126,8 +129,10 @@ def warp(images: Tensor, degrees: Tensor, scale: Tensor, right: Tensor, down: Te
 
     Args:
         images: uint8 [b, c, h, w].
-        degrees, scale: float [b]; scale 2 doubles what is seen.
-        right, down: float [b], fractions of the picture's side.
+        degrees: float [b].
+        scale: float [b], 2 doubles the size of what is seen.
+        right: float [b], the shift as a fraction of the width.
+        down: float [b], the shift as a fraction of the height.
     """
     height, width = images.shape[-2:]
     angle = torch.deg2rad(degrees.double())

@@ -33,11 +33,15 @@ def strong(images: Tensor, key: Tensor) -> Tensor:
 
     The strong CIFAR view of Balanced Meta-Softmax (Ren et al. 2020) and those after it.
     """
-    augmented = auto_augment(weak(images, key), key)
+    return hole(auto_augment(weak(images, key), key), key)
+
+
+def hole(images: Tensor, key: Tensor) -> Tensor:
+    """Cutout: a black square of half the height, its centre uniform over the pixels."""
     height, width = images.shape[-2:]
     row = keyed.integers(keyed.fold(key, "hole", "y"), 1, height)[:, 0]
     column = keyed.integers(keyed.fold(key, "hole", "x"), 1, width)[:, 0]
-    return geometry.cutout(augmented, row, column, height // 2)
+    return geometry.cutout(images, row, column, height // 2)
 
 
 def contrastive(images: Tensor, key: Tensor) -> Tensor:
@@ -99,10 +103,10 @@ def draw_box(key: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tens
     found = fits.any(1)
     box_h = torch.where(found, heights.gather(1, first)[:, 0], min(height, round(width * 4 / 3)))
     box_w = torch.where(found, widths.gather(1, first)[:, 0], min(width, round(height * 4 / 3)))
-    place = keyed.uniform(keyed.fold(draw, "place"), 2).double()
-    place = torch.where(found[:, None], place, 0.5)
-    top = torch.floor(place[:, 0] * (height - box_h + 1))
-    left = torch.floor(place[:, 1] * (width - box_w + 1))
+    y, x = keyed.uniform(keyed.fold(draw, "place"), 2).double().unbind(1)
+    free_y, free_x = height - box_h, width - box_w
+    top = torch.where(found, y * (free_y + 1), free_y / 2)
+    left = torch.where(found, x * (free_x + 1), free_x / 2)
     return top.long(), left.long(), box_h.long(), box_w.long()
 
 

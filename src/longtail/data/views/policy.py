@@ -66,8 +66,13 @@ OPERATIONS: dict[str, Operation] = {
     "equalize": lambda images, _: colour.equalize(images),
     "invert": lambda images, _: colour.invert(images),
 }
-_UNSIGNED = ("posterize", "solarize", "autocontrast", "equalize", "invert")
+UNSIGNED = ("posterize", "solarize", "autocontrast", "equalize", "invert")
 _NAMES = tuple(OPERATIONS)
+
+
+def draw_policy(key: Tensor) -> Tensor:
+    """The sub-policy of each picture, int64 [b], an index into `CIFAR10`."""
+    return keyed.integers(keyed.fold(key, "policy"), 1, len(CIFAR10))[:, 0]
 
 
 def draw(key: Tensor, step: int, policy: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +91,7 @@ def draw(key: Tensor, step: int, policy: Tensor) -> tuple[Tensor, Tensor]:
     chance = torch.tensor([s[step][1] for s in CIFAR10], device=key.device)[policy]
     operation, magnitude = table.to(key.device)[policy].unbind(1)
     applied, direction = keyed.uniform(keyed.fold(key, "step", step), 2).unbind(1)
-    signed = operation < _NAMES.index(_UNSIGNED[0])
+    signed = operation < _NAMES.index(UNSIGNED[0])
     level = magnitude * torch.where(signed & (direction < 0.5), -1 / 9, 1 / 9)
     return torch.where(applied < chance, operation, len(OPERATIONS)), level
 
@@ -98,7 +103,7 @@ def auto_augment(images: Tensor, key: Tensor) -> Tensor:
         images: uint8 [b, 3, h, w].
         key: int64 [b].
     """
-    policy = keyed.integers(keyed.fold(key, "policy"), 1, len(CIFAR10)).squeeze(1)
+    policy = draw_policy(key)
     for step in (0, 1):
         operation, level = draw(key, step, policy)
         images = apply_chosen(images, operation, level, tuple(OPERATIONS.values()))

@@ -20,6 +20,6 @@ def strong(vectors: Tensor, key: Tensor) -> Tensor:
 
 
 def contrastive(vectors: Tensor, key: Tensor) -> Tensor:
-    """`strong`, then each feature set to 0 with probability 0.1 and the others scaled by 1 / 0.9."""
+    """`strong`, then dropout: a feature is 0 with probability 0.1, else scaled by 1 / 0.9."""
     kept = keyed.uniform(keyed.fold(key, "dropout"), vectors.shape[1]) >= DROPOUT
     return torch.where(kept, strong(vectors, key) * (1 / (1 - DROPOUT)), 0.0)
