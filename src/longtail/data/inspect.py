@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from longtail.data.tree import open_tree
 from longtail.prior import Group, groups, imbalance_ratio
 
 SMALLEST_SHOWN = 5
-DUPLICATES_SHOWN = 5
+LISTED = 5
 MOST_ROWS = 20
 BAR_WIDTH = 30
+FileNames = Mapping[str, Mapping[int, str]]
+
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -110,15 +112,21 @@ def unreadable_files(path: Path) -> list[tuple[str, str]]:
     return [(error.name, error.reason) for error in results if isinstance(error, PictureError)]
 
 
-def render(inspection: Inspection) -> list[str]:
-    """The inspection as lines of plain text for a terminal."""
+def render(inspection: Inspection, names: FileNames | None = None) -> list[str]:
+    """The inspection as lines of plain text for a terminal.
+
+    Args:
+        inspection: what `inspect` found.
+        names: split -> index -> file name, as `file_names` lists them; without them a sample is
+            shown as its split, index and class.
+    """
     return [
         *_summary(inspection),
         "",
         *_histogram(inspection),
         "",
-        *_copies(inspection),
-        *inspection.notes,
+        *_copies(inspection, names or {}),
+        *map(_plain, inspection.notes),
     ]
 
 
@@ -187,8 +195,14 @@ def _bar(name: str, count: int, largest: int, width: int) -> str:
     return f"{short:{width}}  {bar:{BAR_WIDTH}}  {count:,}"
 
 
-def _copies(inspection: Inspection) -> Iterator[str]:
+def _copies(inspection: Inspection, names: FileNames) -> Iterator[str]:
     total = len(inspection.duplicates)
+
+    def listed(samples: Sequence[Sample], joint: str) -> str:
+        shown = [_shown(s, inspection.class_names, names) for s in samples[:LISTED]]
+        rest = len(samples) - LISTED
+        return joint.join(shown) + (f" and {rest} more" if rest > 0 else "")
+
     if not total:
         yield "No two samples are identical."
     else:
@@ -200,24 +214,18 @@ def _copies(inspection: Inspection) -> Iterator[str]:
         )
         if across:
             yield "Samples in more than one split make the numbers of the later one too good:"
-        yield from _shown(across or inspection.duplicates, inspection.class_names)
+        found = across or inspection.duplicates
+        yield from (f"  {listed(group, ' = ')}" for group in found[:LISTED])
+        if len(found) > LISTED:
+            yield f"  and {len(found) - LISTED} more groups"
     if inspection.constant:
-        yield f"Pictures of a single colour: {_named(inspection.constant, inspection.class_names)}"
+        yield f"Pictures of a single colour: {listed(inspection.constant, ', ')}"
 
 
-def _shown(found: Sequence[Sequence[Sample]], class_names: Sequence[str]) -> Iterator[str]:
-    for group in found[:DUPLICATES_SHOWN]:
-        yield f"  {_named(group, class_names, joint=' = ')}"
-    if len(found) > DUPLICATES_SHOWN:
-        yield f"  and {len(found) - DUPLICATES_SHOWN} more groups"
-
-
-def _named(samples: Sequence[Sample], class_names: Sequence[str], joint: str = ", ") -> str:
-    """`train 12 (cat) = test 3 (dog)`."""
-    shown: Iterable[Sample] = samples[:DUPLICATES_SHOWN]
-    words = joint.join(f"{s.split} {s.index} ({_plain(class_names[s.label])})" for s in shown)
-    rest = len(samples) - DUPLICATES_SHOWN
-    return f"{words} and {rest} more" if rest > 0 else words
+def _shown(sample: Sample, class_names: Sequence[str], names: FileNames) -> str:
+    """The sample's file, or `train 12 (cat)`."""
+    file = names.get(sample.split, {}).get(sample.index)
+    return _plain(file or f"{sample.split} {sample.index} ({class_names[sample.label]})")
 
 
 def _plain(name: str) -> str:

@@ -11,13 +11,15 @@ from longtail.data.tree import Tree
 from longtail.errors import DataError
 from longtail.keyed import fold, permutation
 
-# Folder name -> split.
+# Folder name, in lower case -> split.
 SPLITS = {
     "train": "train",
+    "training": "train",
     "val": "holdout",
     "valid": "holdout",
     "validation": "holdout",
     "test": "test",
+    "testing": "test",
 }
 ORDER = ("train", "holdout", "test")
 TEST_PERCENT = 20
@@ -61,11 +63,11 @@ def lay_out(tree: Tree, path: Path) -> Layout:
     names = sorted(name for name in tree.files if is_picture(name))
     top = _extra_top(names)
     rows = [(name, PurePosixPath(name.removeprefix(top)).parts) for name in names]
-    divided = any(parts[0] == "train" and len(parts) > 2 for _, parts in rows)
+    divided = any(split_named(parts[0]) == "train" and len(parts) > 2 for _, parts in rows)
     members = _members(rows, divided)
     if not members:
         raise DataError(f"{path} has no pictures in class folders. {LAYOUTS}")
-    if not divided and {parts[0] for _, parts in rows} <= set(SPLITS):
+    if not divided and all(split_named(parts[0]) for _, parts in rows):
         raise DataError(f"{path} has no train folder to learn from. {LAYOUTS}")
     class_names = sort_classes({class_name for _, class_name in members})
     _check_classes(members, class_names, path)
@@ -85,6 +87,11 @@ def lay_out(tree: Tree, path: Path) -> Layout:
 def is_picture(name: str) -> bool:
     """Whether a file's ending is that of a format the decoder reads."""
     return PurePosixPath(name).suffix.lower() in ENDINGS
+
+
+def split_named(folder: str) -> str | None:
+    """The split a folder is named after, if it is."""
+    return SPLITS.get(folder.lower())
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -112,7 +119,7 @@ def _extra_top(names: Sequence[str]) -> str:
     """The one folder around everything, as archives often have it, with its slash; else ""."""
     parts = [PurePosixPath(name).parts for name in names]
     tops = {p[0] for p in parts}
-    wraps = len(tops) == 1 and not tops & set(SPLITS) and all(len(p) > 2 for p in parts)
+    wraps = len(tops) == 1 and not any(map(split_named, tops)) and all(len(p) > 2 for p in parts)
     return f"{tops.pop()}/" if wraps else ""
 
 
@@ -122,7 +129,7 @@ def _members(
     """(split, class name) -> file names; pictures outside any class folder are left out."""
     members: dict[tuple[str, str], list[str]] = {}
     for name, parts in rows:
-        split = SPLITS.get(parts[0]) if divided else "train"
+        split = split_named(parts[0]) if divided else "train"
         depth = 1 if divided else 0
         if split is not None and len(parts) > depth + 1:
             members.setdefault((split, parts[depth]), []).append(name)
@@ -137,12 +144,20 @@ def _check_classes(
             f"{path} has a single class, {class_names[0]!r}; a classifier needs at least two. "
             f"{LAYOUTS}"
         )
+    unspeakable = [name for name in class_names if _is_broken(name)]
+    if unspeakable:
+        raise DataError(f"{path}: the folder name {unspeakable[0]!a} is not UTF-8; rename it.")
     unlearnable = [name for name in class_names if ("train", name) not in members]
     if unlearnable:
         raise DataError(
             f"{path}: {_listed(unlearnable)} cannot be learned: there are pictures to test with "
             "but none in train. Add some to train, or take the class out of the other folders."
         )
+
+
+def _is_broken(name: str) -> bool:
+    """Whether a name has bytes that are no text, which the file system module smuggles through."""
+    return any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 def _left_out(tree: Tree, strays: int) -> Iterator[str]:
@@ -163,7 +178,7 @@ def _empty_classes(
 ) -> Iterator[str]:
     depth = 1 if divided else 0
     parts = [PurePosixPath(name.removeprefix(top)).parts for name in tree.folders]
-    seen = {p[depth] for p in parts if len(p) == depth + 1 and (not divided or p[0] in SPLITS)}
+    seen = {p[depth] for p in parts if len(p) == depth + 1 and (not divided or split_named(p[0]))}
     empty = sorted(seen - set(class_names) - {top.rstrip("/")})
     if empty:
         yield f"{_listed(empty)} has no picture anywhere and is no class."

@@ -88,6 +88,17 @@ def load_folder(path: Path, *, image_size: int | None = None) -> Dataset:
     )
 
 
+def file_names(path: Path) -> dict[str, dict[int, str]]:
+    """Split -> `Split.index` -> path below the folder or inside the .zip, without decoding.
+
+    Raises:
+        DataError: as `load_folder`, for everything that shows without decoding.
+    """
+    with open_tree(path) as tree:
+        layout = lay_out(tree, path)
+    return {split: {p.index: p.name for p in rows} for split, rows in layout.pictures.items()}
+
+
 def default_image_size(tree: Tree, pictures: Sequence[Picture]) -> int:
     """Median shorter side of up to 256 pictures spread evenly, a multiple of 8 within 16 to 64."""
     spread = np.linspace(0, len(pictures) - 1, min(SIDES_MEASURED, len(pictures))).astype(int)
