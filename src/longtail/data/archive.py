@@ -55,6 +55,8 @@ def write_archive(dataset: Dataset, path: Path) -> None:
         "notes": np.array(dataset.notes, np.str_),
         "data_hash": np.array(dataset.data_hash),
     }
+    if dataset.normalisation is not None:
+        arrays["normalisation"] = np.array(dataset.normalisation, np.float64)
     for part, split in _parts(dataset).items():
         arrays |= _packed_split(part, split, dataset.kind)
     _write_whole(path, arrays)
@@ -70,7 +72,7 @@ def read_archive(arrays: Arrays, name: str) -> Dataset:
     Raises:
         DataError: another version of the format, a key missing or damaged, or a wrong hash.
     """
-    if int(arrays[FORMAT_KEY]) != _FORMAT:
+    if arrays[FORMAT_KEY].tolist() != _FORMAT:
         raise DataError(
             f"{name} is a longtail archive of format {arrays[FORMAT_KEY]}; this version reads "
             f"format {_FORMAT}. Write it again with `longtail data cut`."
@@ -98,7 +100,8 @@ def write_folders(dataset: Dataset, folder: Path) -> None:
     if folder.exists():
         raise UsageError(f"{folder} exists; name a new folder, or remove it first.")
     for name in dataset.class_names:
-        if name in ("", ".", "..") or "/" in name or "\\" in name:
+        # A leading dot covers "." and "..", and hides a folder from whoever reads it back.
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
             raise UsageError(f"Class {name!r} cannot name a folder; type --out NAME.npz.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename within one file system.
@@ -167,8 +170,16 @@ def _unpacked(arrays: Arrays) -> Dataset:
         test=read.get("test"),
         holdout=read.get("holdout"),
         data_hash=str(arrays["data_hash"]),
+        normalisation=_normalisation(arrays),
         notes=tuple(map(str, arrays["notes"])),
     )
+
+
+def _normalisation(arrays: Arrays) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if "normalisation" not in arrays:
+        return None
+    mean, deviation = arrays["normalisation"].tolist()
+    return tuple(mean), tuple(deviation)
 
 
 def _unpacked_split(arrays: Arrays, part: str) -> Split:

@@ -34,8 +34,9 @@ _EXPECTED = (
 def load_npz(path: Path) -> Dataset:
     """Read pictures (uint8 [n, h, w, 3] or grey [n, h, w]) or vectors (float [n, d]) with labels.
 
-    Labels are class ids from 0 or strings; strings become class names in sorted order. Each column
-    of vectors is shifted and scaled to mean 0 and standard deviation 1 over the training rows.
+    Labels are class ids from 0 or strings; strings become class names in sorted order. Vectors are
+    handed on as they are, in float32: the batches standardise them by the training rows, and the
+    run records by what.
 
     Raises:
         DataError: no .npz file, an array that needs pickle, or a key that is missing, unknown or
@@ -52,14 +53,10 @@ def load_npz(path: Path) -> Dataset:
     if _WHOLE in splits:
         splits, note = _split_off_test(splits[_WHOLE], class_names)
         notes.append(note)
-    kind = "photo" if splits["train"].inputs.ndim == 4 else "vector"
-    if kind == "vector":
-        splits, note = _standardised(splits)
-        notes.append(note)
     return Dataset(
         name=path.stem,
         source=f"{path.name}, arrays",
-        kind="photo" if kind == "photo" else "vector",
+        kind="photo" if splits["train"].inputs.ndim == 4 else "vector",
         class_names=class_names,
         train=splits["train"],
         test=splits.get("test"),
@@ -71,7 +68,8 @@ def load_npz(path: Path) -> Dataset:
 def _read_arrays(path: Path) -> dict[str, Array]:
     """All arrays of the file; pickle is never allowed, whatever the file asks for."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as why:
         # AttributeError: a lone .npy under another name loads as an array without `files`.
@@ -201,16 +199,3 @@ def _split_off_test(
     if not tested.any():
         return {"train": train}, note
     return {"train": train, "test": everything.take(np.flatnonzero(tested))}, note
-
-
-def _standardised(splits: Mapping[str, Split]) -> tuple[dict[str, Split], str]:
-    """All parts by the mean and standard deviation of train; a constant column becomes 0."""
-    train = splits["train"].inputs
-    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    scale = np.where(deviation > 0, deviation, 1.0)
-    scaled = {
-        part: Split(((split.inputs - mean) / scale).astype(np.float32), split.labels, split.index)
-        for part, split in splits.items()
-    }
-    note = f"The {train.shape[1]} columns were standardised by the training rows."
-    return scaled, note
