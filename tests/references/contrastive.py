@@ -89,7 +89,7 @@ def bcl_rcl(
 def class_means(
     features: Tensor, labels: Tensor, prototypes: Tensor, weights: list[int], tau: float
 ) -> Tensor:
-    """-mean_p log( n_y e^{z_i.p/tau} / sum_j n_j mean_k e^{z_i.k/tau} ), k in B_j + c_j, never i."""
+    """-mean_p log( n_y e^{z_i.p/tau} / sum_j n_j mean_k e^{z_i.k/tau} ), k in B_j + c_j, not i."""
     z, centre, y = unit(features), unit(prototypes), labels.tolist()
 
     def keys(j: int, i: int) -> list[Tensor]:
