@@ -68,6 +68,10 @@ def test_harmonic_mean_equals_the_hand_worked_value():
     assert metrics.harmonic_mean_accuracy(half_and_quarter) == pytest.approx(1 / 3, abs=1e-15)
 
 
+def test_a_class_of_one_sample_is_either_right_or_wrong():
+    np.testing.assert_array_equal(metrics.per_class_accuracy(np.array([[1, 0], [1, 0]])), [1, 0])
+
+
 def test_absent_classes_are_nan_left_out_of_means_and_counted():
     per_class = metrics.per_class_accuracy(WITH_GAPS)
     np.testing.assert_array_equal(per_class, [0.75, np.nan, 0.0])
@@ -103,7 +107,7 @@ def test_a_group_without_a_measured_class_is_none(per_class, counts):
 
 
 def test_summary_holds_every_metric_of_the_split():
-    found = metrics.summarise([0, 0, 0, 0, 2, 2], [0, 0, 0, 1, 0, 0], [500, 50, 5])
+    found = metrics.summarise([0, 0, 0, 0, 2, 2], [0, 0, 0, 1, 0, 0], [500, 50, 5, 200])
     assert found == metrics.SplitMetrics(
         accuracy=0.5,
         balanced_accuracy=0.375,
@@ -112,8 +116,8 @@ def test_summary_holds_every_metric_of_the_split():
         medium=None,
         few=0.0,
         zero_classes=1,
-        absent_classes=1,
-        per_class=(0.75, None, 0.0),
+        absent_classes=2,
+        per_class=(0.75, None, 0.0, None),
     )
 
 
@@ -158,11 +162,16 @@ def test_wilson_interval_equals_scipy(total, data, confidence):
     assert 0 <= low <= correct / total <= high <= 1
 
 
-def test_wilson_interval_is_exact_at_its_ends_and_knows_nothing_of_no_sample():
-    low, high = metrics.wilson_interval([0, 10, 0], [10, 10, 0])
-    np.testing.assert_array_equal(low[[0, 2]], [0, 0])
-    np.testing.assert_array_equal(high[1:], [1, 1])
-    assert high[0] == pytest.approx(0.27753, abs=1e-5)  # z^2 / (n + z^2)
+def test_wilson_interval_is_exact_where_none_or_all_were_correct():
+    total = np.arange(1, 301)
+    low, high = metrics.wilson_interval(np.zeros(300), total)
+    assert not low.any()
+    assert high[9] == pytest.approx(0.27753, abs=1e-5)  # z^2 / (n + z^2)
+    assert (metrics.wilson_interval(total, total)[1] == 1).all()
+
+
+def test_wilson_interval_knows_nothing_of_no_sample():
+    assert metrics.wilson_interval(0, 0) == (0, 1)
 
 
 @pytest.mark.parametrize(
