@@ -74,9 +74,9 @@ def test_a_view_draws_from_no_global_generator_and_leaves_its_input_alone(kind, 
     torch.set_rng_state(state)
 
 
-@pytest.mark.parametrize(("kind", "role"), EVERY_VIEW)
+@pytest.mark.parametrize(("kind", "role"), [(k, r) for k, r in EVERY_VIEW if r != "plain"])
 def test_another_number_of_threads_changes_nothing(kind, role):
-    inputs, key = samples(kind, 200), keys(200)
+    inputs, key = samples(kind, 64), keys(64)
     single = view_for(kind, role)(inputs, key)
     torch.set_num_threads(2)
     double = view_for(kind, role)(inputs, key)
@@ -274,8 +274,10 @@ def test_boxes_are_distributed_as_torchvisions(size):
 
 
 def test_a_picture_too_narrow_for_any_box_gives_the_largest_central_one():
-    boxes = torch.stack(photo.draw_box(keys(200), 4, 64), 1)
-    largest = torch.tensor([0, 29, 4, 5])
+    boxes = torch.stack(photo.draw_box(keys(200), 2, 64), 1)
+    largest = torch.tensor(
+        reference.RandomResizedCrop.get_params(torch.zeros(3, 2, 64), (0.08, 1.0), (3 / 4, 4 / 3))
+    )
     assert (boxes == largest).all()
 
 

@@ -24,7 +24,7 @@ def apply_chosen(
     """
     order = torch.argsort(chosen, stable=True)
     sizes = torch.bincount(chosen, minlength=len(operations) + 1).tolist()
-    batches = torch.split(images[order], sizes)
+    batches = torch.split(images.index_select(0, order), sizes)
     numbers = torch.split(parameters[order], sizes)
     done = [
         operation(batch, number) if len(batch) else batch
@@ -32,4 +32,4 @@ def apply_chosen(
     ]
     restored = torch.empty_like(order)
     restored[order] = torch.arange(len(order), device=order.device)
-    return torch.cat([*done, batches[-1]])[restored]
+    return torch.cat([*done, batches[-1]]).index_select(0, restored)

@@ -53,17 +53,17 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
 
 
 def shear_x(images: Tensor, slope: Tensor) -> Tensor:
-    """Move each row left by `slope` pixels a pixel of its height (from the top)."""
-    return affine(
-        images, _identity(slope).index_copy(1, _column(1, slope), slope.double()[:, None])
-    )
+    """Move each row left by `slope` pixels a pixel of its distance from the top edge."""
+    m = slope.double()
+    one, zero = torch.ones_like(m), torch.zeros_like(m)
+    return affine(images, torch.stack([one, m, zero, zero, one, zero], 1))
 
 
 def shear_y(images: Tensor, slope: Tensor) -> Tensor:
-    """Move each column up by `slope` pixels a pixel from the left."""
-    return affine(
-        images, _identity(slope).index_copy(1, _column(3, slope), slope.double()[:, None])
-    )
+    """Move each column up by `slope` pixels a pixel of its distance from the left edge."""
+    m = slope.double()
+    one, zero = torch.ones_like(m), torch.zeros_like(m)
+    return affine(images, torch.stack([one, zero, zero, m, one, zero], 1))
 
 
 def translate(images: Tensor, right: Tensor, down: Tensor) -> Tensor:
@@ -187,12 +187,3 @@ def _fixed_point(matrix: Tensor) -> tuple[Tensor, ...]:
     )
     fixed = torch.floor(centred * _ONE + 0.5).to(torch.int32)
     return fixed[:, :, None, None].unbind(0)
-
-
-def _identity(like: Tensor) -> Tensor:
-    row = torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=torch.float64, device=like.device)
-    return row.repeat(len(like), 1)
-
-
-def _column(index: int, like: Tensor) -> Tensor:
-    return torch.tensor([index], device=like.device)

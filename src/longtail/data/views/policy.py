@@ -50,7 +50,8 @@ def _shift_y(images: Tensor, level: Tensor) -> Tensor:
     return geometry.translate_y(images, level * (_MAX_SHIFT * images.shape[-2]))
 
 
-# Each operation takes its magnitude as a level from 0 to 1, or from -1 to 1 if it has a direction.
+# Each operation takes its magnitude as a level from 0 to 1, or from -1 to 1 if it has a direction;
+# those that have one come first.
 OPERATIONS: dict[str, Operation] = {
     "rotate": lambda images, level: geometry.rotate(images, 30 * level),
     "shear_y": lambda images, level: geometry.shear_y(images, 0.3 * level),
