@@ -94,19 +94,19 @@ def test_compression_is_the_temperature_its_docstring_says():
         assert_same_loss(scaled, warmer, features)
 
 
-def test_the_module_passes_the_scale_on():
+def test_the_module_passes_every_switch_on():
     features, y, prototypes = problem()
     scale = torch.tensor([0.5, 1.0, 0.1, 1.0], dtype=torch.float64)
-    module = ContrastiveLoss(COUNTS, 0.3, rebalance=True, class_average=True, scale_on="keys")
+    switches = {"class_average": True, "scale_on": "keys", "normalize": False}
+    module = ContrastiveLoss(COUNTS, 0.3, rebalance=True, **switches)
     function = contrastive_loss(
         features,
         y,
         prototypes,
         class_counts=torch.tensor(COUNTS),
-        class_average=True,
         temperature=0.3,
         class_scale=scale,
-        scale_on="keys",
+        **switches,
     )
     assert_same_loss(module(features, y, prototypes, scale), function, features, prototypes)
 
