@@ -107,8 +107,8 @@ def resized_crop(
     """Cut one box a picture and resize it back to the full size, bilinear.
 
     Resizing is a product with one sparse matrix an axis, horizontally first and rounded to whole
-    grey levels in between as Pillow does; where a box is larger than the output the triangle widens
-    (Pillow's antialiasing). Agrees with Pillow within one grey level.
+    grey levels in between as Pillow does. A box is never larger than the output, so nothing is
+    shrunk and Pillow's antialiasing has no part in it. Within one grey level of Pillow.
 
     Args:
         images: uint8 [b, c, h, w].
@@ -153,9 +153,8 @@ def _centred(size: int, device: torch.device) -> Tensor:
 def _triangle_weights(start: Tensor, length: Tensor, size: int) -> Tensor:
     """Weights [b, size, size] that resample `length` pixels from `start` to `size` pixels."""
     pixel = torch.arange(size, device=start.device) + 0.5
-    step = (length / size)[:, None]
-    centre = start[:, None] + pixel * step
-    distance = (pixel - centre[:, :, None]).abs_() / step.clamp(min=1)[:, :, None]
+    centre = start[:, None] + pixel * (length / size)[:, None]
+    distance = (pixel - centre[:, :, None]).abs_()
     in_box = _within(pixel - start[:, None], length[:, None])[:, None, :]
     weights = torch.round((1 - distance).clamp_(min=0) * in_box * _WEIGHT_STEPS)
     return (weights * (_WEIGHT_STEPS / weights.sum(-1, keepdim=True))).round_() / _WEIGHT_STEPS

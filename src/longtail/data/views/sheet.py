@@ -19,7 +19,7 @@ from longtail.errors import UsageError
 _TILE, _GAP, _HEADER = 80, 4, 16
 _DRAWS = 4
 # Left, top and side of the squares cut from scikit-learn's two photographs (china, flower).
-_SQUARES = ((0, (0, 0, 420)), (0, (330, 60, 230)), (1, (190, 20, 300)), (1, (0, 0, 427)))
+_SQUARES = ((0, (0, 0, 420)), (0, (30, 130, 200)), (1, (190, 20, 300)), (1, (0, 0, 427)))
 
 
 def photographs(side: int = 32) -> Tensor:
