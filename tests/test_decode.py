@@ -3,6 +3,7 @@
 import io
 import random
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -182,6 +183,21 @@ def test_broken_metadata_does_not_hide_intact_pixels() -> None:
     np.testing.assert_array_equal(decode(data, None), photograph())
 
 
+def test_a_warning_about_metadata_is_no_concern_of_the_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def complaining(self: Image.Image) -> Image.Exif:
+        warnings.warn("Corrupt EXIF data", stacklevel=2)
+        raise SyntaxError("not a TIFF file")
+
+    monkeypatch.setattr(Image.Image, "getexif", complaining)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = decode(encoded(Image.fromarray(photograph()), "BMP"), None)
+    np.testing.assert_array_equal(found, photograph())
+    assert heard == []
+
+
 def test_the_shorter_side_is_scaled_and_the_central_square_kept() -> None:
     pixels = photograph(64, 128)
     expected = Image.fromarray(pixels).resize((64, 32), Image.Resampling.BILINEAR)
@@ -266,7 +282,7 @@ def test_a_picture_at_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 BROKEN = {
-    "empty.png": (b"", "empty"),
+    "void.png": (b"", "the file is empty"),
     "page.jpg": (b"<html><body>404 Not Found</body></html>", "not a JPEG, PNG"),
     "drawing.png": (SVG, "not a JPEG, PNG"),
     "zeros.jpg": (bytes(500), "not a JPEG, PNG"),

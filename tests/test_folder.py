@@ -485,6 +485,14 @@ def test_the_cache_is_an_ordinary_npy_file(cache: Path) -> None:
     assert note == ""
 
 
+def test_a_sound_cache_file_of_another_shape_is_rebuilt(cache: Path) -> None:
+    rows = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    cached_array("abc", rows.shape, lambda: iter(rows))
+    found, note = cached_array("abc", (2, 2, 2), lambda: iter(rows[:2]))
+    np.testing.assert_array_equal(found, rows[:2])
+    assert note == ""
+
+
 def test_an_interrupted_build_leaves_nothing(cache: Path) -> None:
     def rows() -> Iterator[np.ndarray]:
         yield np.zeros(2, np.uint8)
