@@ -44,7 +44,7 @@ def wilson_interval(
     # by zero; it gives (0, 1) by itself.
     centre = k + z2 / 2
     half = np.sqrt(z2 * (k * (n - k) / np.maximum(n, 1) + z2 / 4))
-    # Where all or none were correct a bound is exactly 1 or 0, which rounding would miss.
-    low = np.where(k == 0, 0.0, (centre - half) / (n + z2))
+    low = np.asarray((centre - half) / (n + z2))
+    # Where all were correct the bound is exactly 1, which rounding would miss.
     high = np.where(k == n, 1.0, (centre + half) / (n + z2))
     return low, high
