@@ -1,1 +1,23 @@
-"""Train classifiers that also work on rare classes."""
+"""Train classifiers that also work on rare classes.
+
+`longtail.train(...)` trains, `longtail.load(path)` opens a finished run; losses for other loops
+are in `longtail.losses`. Nothing heavy is imported before it is used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longtail.run import Run, load, train
+
+__all__ = ["Run", "__version__", "load", "train"]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import `longtail.run`, and torch with it, when one of its names is first used."""
+    if name in ("Run", "load", "train"):
+        from longtail import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module 'longtail' has no attribute {name!r}")

@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from longtail.data.views import Role
 from longtail.nn.heads import Heads
 from longtail.optim.settings import Settings
-
-Role = Literal["weak", "strong", "contrastive"]
-"""What a view is for; the kind of data decides how it looks."""
 
 Output = Literal["logits", "embeddings", "prototypes", "class_scale"]
 CompressionSide = Literal["off", "both", "anchors", "keys", "before-head"]

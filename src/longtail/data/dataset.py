@@ -61,6 +61,8 @@ class Dataset:
         discarded: what the long-tail cut threw away; None where nothing was cut.
         data_hash: sha256 over the sorted sha256 of the training pictures after the cut and before
             the hold-out, so every hold-out of one cut shares it.
+        normalisation: mean and deviation of each channel that papers fix for these data, for
+            pictures in [0, 1]; None has them measured on train.
         notes: what was done to the data on the way, in sentences (shown and recorded).
     """
 
@@ -73,6 +75,7 @@ class Dataset:
     holdout: Split | None = None
     discarded: Split | None = None
     data_hash: str = ""
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     notes: tuple[str, ...] = ()
 
     @property

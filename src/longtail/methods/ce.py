@@ -13,15 +13,8 @@ def ce(data: DataInfo) -> Recipe:
     recipe (arXiv 1906.07413): `--recipe paper`.
     """
     del data  # the baseline looks at nothing but the label
-    return Recipe(
-        views=("strong",),
-        heads=Heads(),
-        stages=(
-            Stage(
-                (Term("logit", 1.0, CrossEntropyLoss())),
-            ),
-        ),
-    )
+    term = Term("logit", 1.0, CrossEntropyLoss())
+    return Recipe(views=("strong",), heads=Heads(), stages=(Stage((term,)),))
 
 
 METHOD = Method(

@@ -1,0 +1,56 @@
+"""The command line: one file a verb, each parses, calls one function and prints.
+
+Nothing heavy is imported before a verb runs, so that help answers at once.
+"""
+
+import sys
+
+import typer
+
+from longtail.cli import data, demo, evaluate, methods, predict, train
+from longtail.errors import LongtailError
+
+app = typer.Typer(
+    name="longtail",
+    help="Train classifiers that also work on rare classes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(predict.predict)
+app.command()(methods.methods)
+app.add_typer(data.app, name="data")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from longtail import __version__
+
+        typer.echo(f"longtail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; an error a person can mend becomes a message and an exit code."""
+    try:
+        app()
+    except LongtailError as error:
+        print(f"longtail: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone; that is no failure of ours.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,28 @@
+"""Numbers as lines of text, the same in every verb."""
+
+from longtail.record import SplitMetrics
+
+
+def percent(fraction: float | None) -> str:
+    """One decimal, a dash for what does not exist.
+
+    >>> percent(0.4567), percent(None)
+    ('45.7', '–')
+    """
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def metrics_lines(name: str, metrics: SplitMetrics) -> list[str]:
+    """A split's metrics, in per cent."""
+    zero = f", {metrics.zero_classes} classes at 0 %" if metrics.zero_classes else ""
+    absent = (
+        f"\n  {metrics.absent_classes} classes have no picture here and are left out"
+        if metrics.absent_classes
+        else ""
+    )
+    return [
+        f"{name}: balanced accuracy {percent(metrics.balanced_accuracy)} %, "
+        f"harmonic mean {percent(metrics.harmonic_mean_accuracy)} %{zero}",
+        f"  many {percent(metrics.many)}  medium {percent(metrics.medium)}  "
+        f"few {percent(metrics.few)}  all pictures {percent(metrics.accuracy)}{absent}",
+    ]

@@ -1,0 +1,167 @@
+"""From positions in a split to what the network sees: fetched, augmented, normalised.
+
+Pictures are augmented as uint8 and normalised last, so that a view is a picture; vectors are
+standardised first, so that noise is in units of each feature's own spread.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longtail.data.dataset import Dataset, Kind, Split
+from longtail.data.views import Role, view_for
+from longtail.keyed import fold
+
+_SAMPLED = 5_000  # pictures whose statistics stand for all: enough for four digits
+
+
+class Normalisation(NamedTuple):
+    """Mean and standard deviation of each channel (pictures, in [0, 1]) or feature (vectors)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+Fetch = Callable[[Tensor], Tensor]
+"""Positions int64 [b] -> uint8 [b, 3, h, w] or float32 [b, d], on the device of training."""
+
+
+def measure_normalisation(split: Split) -> Normalisation:
+    """Statistics of the training samples (of 5,000 spread evenly over them, where there are more).
+
+    A channel or feature that never changes gets a deviation of 1.
+    """
+    rows = np.linspace(0, len(split) - 1, min(len(split), _SAMPLED)).astype(np.int64)
+    values = np.asarray(split.inputs[rows], np.float64)
+    if values.ndim == 4:
+        values = values.reshape(-1, 3) / 255.0
+    mean, std = values.mean(0), values.std(0)
+    return Normalisation(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+
+
+def fetch_from(split: Split, device: torch.device) -> Fetch:
+    """Reads rows of a split; on an accelerator the whole split moves there once."""
+    if device.type == "cpu":
+        # Indexing the numpy array reads only these rows of a memory map.
+        return lambda rows: _channels_first(torch.from_numpy(split.inputs[rows.numpy()]))
+    resident = torch.from_numpy(np.array(split.inputs)).to(device)
+    return lambda rows: _channels_first(resident[rows])
+
+
+def normalise(samples: Tensor, statistics: Normalisation) -> Tensor:
+    """uint8 [b, 3, h, w] pictures or float [b, d] vectors to float32 of mean 0 and deviation 1."""
+    pictures = samples.dtype == torch.uint8
+    shape = (1, -1, 1, 1) if pictures else (1, -1)
+    mean = torch.tensor(statistics.mean, device=samples.device).view(shape)
+    std = torch.tensor(statistics.std, device=samples.device).view(shape)
+    scale = 255.0 if pictures else 1.0
+    # One multiplication and one subtraction a value.
+    return samples.float() * (1.0 / (scale * std)) - mean / std
+
+
+def make_views(
+    samples: Tensor,
+    index: Tensor,
+    *,
+    kind: Kind,
+    roles: Sequence[Role],
+    statistics: Normalisation,
+    seed: int,
+    epoch: int,
+) -> Tensor:
+    """All views of a batch, normalised: float32 [v, b, 3, h, w] or [v, b, d].
+
+    Args:
+        samples: uint8 [b, 3, h, w] or float32 [b, d].
+        index: int64 [b], each sample's place in its source: it keys the draws.
+        kind: of the data; with a role it names a view.
+        roles: of the v views.
+        statistics: for normalising.
+        seed: of the run.
+        epoch: a new one draws new views.
+    """
+    keys = fold(seed, "view", epoch, index)
+    views = [
+        _one_view(samples, fold(keys, number), kind, role, statistics)
+        for number, role in enumerate(roles)
+    ]
+    return torch.stack(views)
+
+
+def input_statistics(dataset: Dataset) -> Normalisation:
+    """The source's own constants where papers fix them (CIFAR), else those of the training data."""
+    if dataset.normalisation is not None:
+        return Normalisation(*dataset.normalisation)
+    return measure_normalisation(dataset.train)
+
+
+def _one_view(
+    samples: Tensor, keys: Tensor, kind: Kind, role: Role, statistics: Normalisation
+) -> Tensor:
+    view = view_for(kind, role)
+    if kind == "vector":
+        return view(normalise(samples, statistics), keys)
+    return normalise(view(samples, keys), statistics)
+
+
+def _channels_first(samples: Tensor) -> Tensor:
+    return samples.permute(0, 3, 1, 2).contiguous() if samples.ndim == 4 else samples
+
+
+class Batch(NamedTuple):
+    """What one step trains on.
+
+    Attributes:
+        views: float32 [v, b, 3, h, w] or [v, b, d], normalised.
+        labels: int64 [b].
+    """
+
+    views: Tensor
+    labels: Tensor
+
+
+def epoch_batches(
+    split: Split,
+    fetch: Fetch,
+    order: Tensor,
+    *,
+    first: int,
+    batch_size: int,
+    kind: Kind,
+    roles: Sequence[Role],
+    statistics: Normalisation,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """The batches of an epoch from the `first` on; what does not fill a batch is left out.
+
+    Args:
+        split: whose labels and indices they are.
+        fetch: reads its rows onto the device.
+        order: int64 positions in the order of the visit.
+        first: 0-based batch to begin with, when resuming.
+        batch_size: samples a batch.
+        kind: of the data.
+        roles: of the views.
+        statistics: for normalising.
+        seed: of the run.
+        epoch: a new one draws new views.
+        device: of the batches.
+    """
+    labels, index = torch.from_numpy(split.labels), torch.from_numpy(split.index)
+    for number in range(first, len(order) // batch_size):
+        rows = order[number * batch_size : (number + 1) * batch_size]
+        views = make_views(
+            fetch(rows.to(device)),
+            index[rows].to(device),
+            kind=kind,
+            roles=roles,
+            statistics=statistics,
+            seed=seed,
+            epoch=epoch,
+        )
+        yield Batch(views, labels[rows].to(device))

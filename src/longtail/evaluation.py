@@ -1,0 +1,103 @@
+"""From a model and a split to predictions, and from predictions to metrics."""
+
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from longtail.data.batches import Normalisation, fetch_from, normalise
+from longtail.data.dataset import Split
+from longtail.metrics import summarise
+from longtail.nn.model import Model
+from longtail.record import Predictions, SplitMetrics, predictions_of
+
+_BATCH = 512
+_THUMBNAIL = 32
+
+
+class Scores(NamedTuple):
+    """What a model says of a split, at full precision.
+
+    Attributes:
+        logits: float32 [n, c], after the recipe's post-hoc step.
+        embeddings: float32 [n, d], or None without a projection.
+    """
+
+    logits: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float32] | None
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Mixed precision for "bf16", nothing for "fp32"."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@torch.no_grad()
+def score(
+    model: Model,
+    split: Split,
+    *,
+    statistics: Normalisation,
+    posthoc: Callable[[Tensor], Tensor] | None,
+    device: torch.device,
+    precision: str,
+) -> Scores:
+    """Logits and embeddings of every sample of a split, in its order.
+
+    The model is in evaluation mode meanwhile and left in the mode it had.
+    """
+    was_training = model.training
+    model.eval()
+    fetch = fetch_from(split, device)
+    logits, embeddings = [], []
+    for rows in torch.arange(len(split), device=device).split(_BATCH):
+        with autocast(device, precision):
+            raw, projected = model.predict(normalise(fetch(rows), statistics))
+        # The prior comes off on the device of the logits, at full precision.
+        logits.append((posthoc or _as_is)(raw.float().cpu()))
+        embeddings += [] if projected is None else [projected.float().cpu()]
+    model.train(was_training)
+    return Scores(torch.cat(logits).numpy(), torch.cat(embeddings).numpy() if embeddings else None)
+
+
+def measure(scores: Scores, split: Split, class_counts: npt.NDArray[np.int64]) -> SplitMetrics:
+    """Every metric of a split's scores."""
+    return summarise(split.labels, scores.logits.argmax(1), class_counts)
+
+
+def as_predictions(scores: Scores, split: Split, prototypes: Tensor | None) -> Predictions:
+    """What is kept of a split for everything that reads runs later."""
+    return predictions_of(
+        split.index,
+        split.labels,
+        scores.logits,
+        embeddings=scores.embeddings,
+        prototypes=None if prototypes is None else prototypes.float().cpu().numpy(),
+        thumbnails=thumbnails(split.inputs) if split.inputs.ndim == 4 else None,
+    )
+
+
+def thumbnails(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """uint8 [n, 32, 32, 3] from uint8 [n, h, w, 3]; pictures of 32x32 stay as they are."""
+    if pictures.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
+        return np.asarray(pictures, np.uint8)
+    batches = np.array_split(pictures, max(1, len(pictures) // _BATCH))
+    return np.concatenate([_resized(batch) for batch in batches])
+
+
+def _resized(pictures: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    tensor = torch.from_numpy(np.asarray(pictures, np.float32)).permute(0, 3, 1, 2)
+    small = torch.nn.functional.interpolate(
+        tensor, (_THUMBNAIL, _THUMBNAIL), mode="bilinear", antialias=True
+    )
+    return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def _as_is(logits: Tensor) -> Tensor:
+    return logits

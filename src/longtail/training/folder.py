@@ -1,0 +1,117 @@
+"""The run folder: its configuration, refusing to overwrite, and going on where it stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import CheckpointError, UsageError
+from longtail.record import Decisions, read_bytes, write_atomically
+from longtail.training.checkpoint import load_checkpoint
+from longtail.training.log import truncate
+from longtail.training.plan import Switch, decide
+from longtail.training.state import TrainState, restore
+
+_CONFIGURATION = "config.json"
+
+
+def stored_configuration(folder: Path, resume: bool) -> dict[str, Any] | None:
+    """The configuration of the run to go on with; None where a new one begins.
+
+    Raises:
+        UsageError: the folder exists and `resume` is off.
+        CheckpointError: it exists, but is no run.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not resume:
+        raise UsageError(
+            f"{folder} exists already, and nothing in it is overwritten. Add --resume to go on "
+            "with it, or --out FOLDER for a new run."
+        )
+    content = read_bytes(folder / _CONFIGURATION)
+    try:
+        stored: dict[str, Any] = json.loads(content)
+        Decisions(**stored["decisions"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / _CONFIGURATION}: not the configuration of a run ({error}). "
+            "Use --out FOLDER for a new run."
+        ) from error
+    return stored
+
+
+def decisions_for(
+    stored: dict[str, Any] | None,
+    device: str,
+    precision: str,
+    threads: int | None,
+    compile_model: Switch,
+) -> Decisions:
+    """What is asked for; on resuming, what was decided before wherever nothing is asked."""
+    if stored is None:
+        return decide(device, precision, threads, compile_model)
+    before = Decisions(**stored["decisions"])
+    return decide(
+        before.device if device == "auto" else device,
+        before.precision if precision == "auto" else precision,
+        threads or before.threads,
+        ("on" if before.compile else "off") if compile_model == "auto" else compile_model,
+    )
+
+
+def open_folder(
+    folder: Path, stored: dict[str, Any] | None, configured: dict[str, Any], state: TrainState
+) -> list[str]:
+    """Begin a run's folder, or put its newest checkpoint into `state`.
+
+    Args:
+        folder: of the run.
+        stored: its configuration; None creates it.
+        configured: of the run at hand.
+        state: fresh; restored in place.
+
+    Returns:
+        Sentences about what was found.
+
+    Raises:
+        CheckpointError: another configuration, or no intact checkpoint.
+    """
+    if stored is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / _CONFIGURATION, json.dumps(configured, indent=1).encode())
+        return []
+    _compare(folder, stored, configured)
+    checkpoint = load_checkpoint(folder / "checkpoints")
+    if checkpoint is not None:
+        restore(state, checkpoint.tensors, checkpoint.state)
+    truncate(folder / "log.jsonl", state.step)
+    return [*(checkpoint.notes if checkpoint else []), f"Resuming {folder} at step {state.step}."]
+
+
+def as_values(configured: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as JSON gives it back, tuples as lists."""
+    values: dict[str, Any] = json.loads(json.dumps(configured))
+    return values
+
+
+def _compare(folder: Path, stored: dict[str, Any], configured: dict[str, Any]) -> None:
+    now = as_values(configured)
+    names = [name for name in now if stored.get(name) != now[name]]
+    if names:
+        differences = "; ".join(_difference(name, stored.get(name), now[name]) for name in names)
+        raise CheckpointError(
+            f"{folder} is a run of another configuration ({differences}). Type what it was "
+            "started with, or --out FOLDER for a new run."
+        )
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        return "; ".join(_difference(f"{name}.{k}", before.get(k), now.get(k)) for k in keys)
+    return f"{name}: {_shown(before)} then, {_shown(now)} now"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
