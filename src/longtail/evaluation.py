@@ -56,7 +56,8 @@ def score(
     model.eval()
     fetch = fetch_from(split, device)
     logits, embeddings = [], []
-    for rows in torch.arange(len(split), device=device).split(_BATCH):
+    for start in range(0, len(split), _BATCH):
+        rows = torch.arange(start, min(start + _BATCH, len(split)), device=device)
         with autocast(device, precision):
             raw, projected = model.predict(normalise(fetch(rows), statistics))
         # The prior comes off on the device of the logits, at full precision.

@@ -15,10 +15,11 @@ import torch
 from longtail.data.batches import Normalisation
 from longtail.data.dataset import Dataset, Split, split_of
 from longtail.data.decode import decode
-from longtail.data.load import load_dataset
+from longtail.data.load import SOURCES, load_dataset
 from longtail.errors import CheckpointError, DataError
 from longtail.evaluation import Scores, as_predictions, measure, score
 from longtail.methods.resolve import RecipeKind, Resolved, resolve
+from longtail.metrics import confusion_matrix, summarise_confusion
 from longtail.nn.encoders import count_parameters, default_backbone
 from longtail.nn.model import Model, build_model
 from longtail.prior import groups
@@ -31,6 +32,7 @@ from longtail.record import (
     SplitMetrics,
     hardware,
     read_bytes,
+    read_predictions,
     read_record,
     revision,
     source_hash,
@@ -298,24 +300,27 @@ class Run:
         return resolve(record.method, DataInfo(counts), knobs=record.knobs, recipe=record.recipe)
 
     def evaluate(self, data: str | Dataset | None = None) -> SplitMetrics:
-        """Metrics on the test split of `data`, or those of the record.
+        """Metrics on the test split of `data`, or on the run's own.
 
         Args:
-            data: what `train` takes, with the same classes; None is the run's own test split as
-                it was measured when the run ended.
+            data: what `train` takes, with the same classes; None is the run's own test split.
 
         Raises:
             DataError: no test split, other classes, or inputs of another shape.
+            CheckpointError: the run's files are missing or corrupt.
         """
+        return summarise_confusion(self.confusion(data), self.record.data.train_counts)
+
+    def confusion(self, data: str | Dataset | None = None) -> npt.NDArray[np.int64]:
+        """Confusion matrix int64 [c, c], row = true class; arguments and errors as `evaluate`."""
+        num_classes = len(self.record.data.class_names)
         if data is None:
             if self.record.metrics.test is None:
                 raise DataError(f"{self.folder}: trained without a test split; name some DATA.")
-            return self.record.metrics.test
-        dataset = self._load(data)
-        if dataset.test is None:
-            raise DataError(f"{dataset.name} has no test split to evaluate on.")
-        counts = np.asarray(self.record.data.train_counts, np.int64)
-        return measure(self.score(dataset.test), dataset.test, counts)
+            kept = read_predictions(self.folder / "predictions-test.npz")
+            return confusion_matrix(kept.labels, kept.predicted, num_classes)
+        test = self._test_split(data)
+        return confusion_matrix(test.labels, self.score(test).logits.argmax(1), num_classes)
 
     def predict(
         self, images: Sequence[str | Path] | npt.NDArray[np.generic], top_k: int = 1
@@ -361,16 +366,21 @@ class Run:
             precision="fp32",
         )
 
-    def _load(self, data: str | Dataset) -> Dataset:
+    def _test_split(self, data: str | Dataset) -> Split:
+        known = self.record.data
         if isinstance(data, str):
-            data = load_dataset(data)
-        if data.class_names != self.record.data.class_names:
+            # Only class folders can be resized, and they must be, to what the model has seen.
+            size = None if data in SOURCES or data.endswith(".npz") else known.image_size
+            data = load_dataset(data, image_size=size)
+        if data.class_names != known.class_names:
             raise DataError(
                 f"{data.name} has {data.num_classes} classes ({', '.join(data.class_names[:5])}"
-                f"...); this run knows {len(self.record.data.class_names)} "
-                f"({', '.join(self.record.data.class_names[:5])}...)."
+                f"...); this run knows {len(known.class_names)} "
+                f"({', '.join(known.class_names[:5])}...)."
             )
-        return data
+        if data.test is None:
+            raise DataError(f"{data.name} has no test split to evaluate on.")
+        return data.test
 
     def _inputs(
         self, images: Sequence[str | Path] | npt.NDArray[np.generic]

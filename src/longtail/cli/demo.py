@@ -14,4 +14,5 @@ def demo(
     """Train CE, logit adjustment, BCL and RCL on a long tail of digits: a minute on two cores."""
     from longtail.experiments.demo import run_demo
 
-    typer.echo("\n".join(run_demo(out)))
+    for line in run_demo(out):
+        typer.echo(line)

@@ -1,9 +1,13 @@
 """`longtail evaluate`."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from longtail.record import Record
 
 
 def evaluate(
@@ -12,15 +16,41 @@ def evaluate(
         str | None, typer.Argument(help="Data with the same classes; the run's own when left out.")
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="Each class, with its 95 % interval.")
+        bool, typer.Option("--per-class", help="Also each class, with its 95 % interval.")
     ] = False,
 ) -> None:
     """Print a run's metrics on its test split, or measure them on other data."""
-    from longtail.cli.show import class_lines, metrics_lines
+    from longtail.cli.show import metrics_lines
+    from longtail.metrics import summarise_confusion
     from longtail.run import load
 
     finished = load(run)
-    evaluation = finished.evaluate(data)
-    typer.echo("\n".join(metrics_lines(data or finished.record.data.name, evaluation.metrics)))
+    confusion = finished.confusion(data)
+    metrics = summarise_confusion(confusion, finished.record.data.train_counts)
+    typer.echo("\n".join(metrics_lines(data or finished.record.data.name, metrics)))
     if per_class:
-        typer.echo("\n".join(class_lines(finished.record, evaluation)))
+        typer.echo("\n".join(_class_lines(finished.record, confusion)))
+
+
+def _class_lines(record: "Record", confusion: Any) -> Iterator[str]:
+    """Each class from the most frequent to the rarest: counts, accuracy, its usual confusion."""
+    import numpy as np
+
+    from longtail.cli.show import percent
+    from longtail.metrics import wilson_interval
+
+    names, counts = record.data.class_names, np.asarray(record.data.train_counts)
+    correct, total = np.diagonal(confusion), confusion.sum(1)
+    low, high = wilson_interval(correct, total)
+    mistakes = confusion - np.diag(correct)
+    width = min(24, max(map(len, names)))
+    yield f"{'class':{width}}  train   test   accuracy [95 % interval]   most often taken for"
+    for c in np.argsort(-counts, kind="stable"):
+        share = percent(correct[c] / total[c] if total[c] else None)
+        interval = f"[{percent(low[c])}, {percent(high[c])}]" if total[c] else ""
+        worst = int(mistakes[c].argmax())
+        taken_for = f"{names[worst]} ({mistakes[c, worst]})" if mistakes[c, worst] else ""
+        yield (
+            f"{names[c][:width]:{width}}  {counts[c]:5,}  {total[c]:5,}   "
+            f"{share:>5} {interval:18}  {taken_for}"
+        )

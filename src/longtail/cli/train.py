@@ -98,10 +98,8 @@ def train(
         out=out,
         resume=resume,
     )
-    for name, metrics in (
-        ("test", run.record.metrics.test),
-        ("hold-out", run.record.metrics.holdout),
-    ):
+    measured = run.record.metrics
+    for name, metrics in (("test", measured.test), ("hold-out", measured.holdout)):
         if metrics is not None:
             typer.echo("\n".join(metrics_lines(name, metrics)))
-    typer.echo(f"{run.folder}")
+    typer.echo(f"Kept in {run.folder}")

@@ -32,14 +32,16 @@ Fetch = Callable[[Tensor], Tensor]
 def measure_normalisation(split: Split) -> Normalisation:
     """Statistics of the training samples (of 5,000 spread evenly over them, where there are more).
 
-    A channel or feature that never changes gets a deviation of 1.
+    A channel or feature that never changes, but for rounding, gets a deviation of 1.
     """
     rows = np.linspace(0, len(split) - 1, min(len(split), _SAMPLED)).astype(np.int64)
     values = np.asarray(split.inputs[rows], np.float64)
     if values.ndim == 4:
         values = values.reshape(-1, 3) / 255.0
     mean, std = values.mean(0), values.std(0)
-    return Normalisation(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+    return Normalisation(
+        tuple(mean.tolist()), tuple(np.where(std > 1e-6 * np.abs(mean), std, 1.0).tolist())
+    )
 
 
 def fetch_from(split: Split, device: torch.device) -> Fetch:

@@ -104,7 +104,8 @@ def check_labels(labels: npt.ArrayLike, class_names: Sequence[str], where: str) 
     y = np.asarray(labels)
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise DataError(
-            f"{where}: labels have shape {y.shape} and type {y.dtype}; expected one row of integers."
+            f"{where}: labels have shape {y.shape} and type {y.dtype}; expected one row of "
+            "integers."
         )
     bad = np.flatnonzero((y < 0) | (y >= len(class_names)))
     if bad.size:

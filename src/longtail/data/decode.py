@@ -7,7 +7,7 @@ white, CMYK is converted, the EXIF rotation is applied, an animation gives its f
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -75,6 +75,24 @@ def decode(file: BinaryIO | Path | bytes, size: int | None, *, name: str | None 
     shown = name or (str(file) if isinstance(file, Path) else getattr(file, "name", "the picture"))
     with quiet_pillow():
         return decode_quietly(file, size, name=str(shown))
+
+
+def picture_files(paths: Iterable[Path]) -> list[Path]:
+    """The given files, and the pictures below the given folders, sorted within each.
+
+    Raises:
+        DataError: a path that does not exist, or a folder without a picture.
+    """
+    files: list[Path] = []
+    for path in paths:
+        below = [path]
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
+        if not below or not path.exists():
+            problem = "holds no picture" if path.exists() else "does not exist"
+            raise DataError(f"{path} {problem}; name picture files, or folders that hold some.")
+        files += below
+    return files
 
 
 @contextmanager

@@ -4,9 +4,21 @@ Three views a picture: the first, strongly augmented, trains the classifier with
 the other two train the encoder with a contrastive loss on their projections.
 """
 
+from typing import cast, get_args
+
+from longtail.errors import UsageError
 from longtail.losses import ContrastiveLoss, LogitAdjustedLoss
+from longtail.losses.contrastive import ScaleOn
 from longtail.nn.heads import Heads
-from longtail.recipe import Compression, CompressionSide, DataInfo, Recipe, Stage, Term
+from longtail.recipe import (
+    Compression,
+    CompressionSide,
+    DataInfo,
+    Output,
+    Recipe,
+    Stage,
+    Term,
+)
 
 
 def contrastive_branch(
@@ -27,15 +39,19 @@ def contrastive_branch(
     compression_start: float = 0.8,
 ) -> Recipe:
     """ce_weight * logit adjustment + contrastive_weight * the contrastive loss of the switches."""
-    in_loss = compression in ("both", "anchors", "keys")
+    _check(temperature, hidden_width, embedding_width, compression_start)
+    scale_on: ScaleOn = "both"
+    reads: tuple[Output, ...] = ("embeddings", "prototypes")
+    if compression in get_args(ScaleOn):
+        scale_on = cast(ScaleOn, compression)
+        reads = (*reads, "class_scale")
     contrastive = ContrastiveLoss(
         data.class_counts,
         temperature,
         rebalance=rebalance,
         class_average=class_average,
-        scale_on=compression if in_loss else "both",
+        scale_on=scale_on,
     )
-    reads = ("embeddings", "prototypes", "class_scale") if in_loss else ("embeddings", "prototypes")
     terms = (
         Term("logit", ce_weight, LogitAdjustedLoss(data.class_counts, la_tau)),
         Term("contrastive", contrastive_weight, contrastive, reads),
@@ -48,3 +64,13 @@ def contrastive_branch(
         if compression == "off"
         else Compression(compression, compression_factor, compression_threshold, compression_start),
     )
+
+
+def _check(temperature: float, hidden: int, embedding: int, start: float) -> None:
+    """Raise `UsageError` for what would fail, or do nothing, only once training has begun."""
+    if not temperature > 0:
+        raise UsageError(f"temperature is {temperature}; it must be above 0.")
+    if hidden < 1 or embedding < 1:
+        raise UsageError("hidden_width and embedding_width must be at least 1.")
+    if not 0 <= start <= 1:
+        raise UsageError(f"compression_start is {start}; it is a fraction of training, 0 to 1.")

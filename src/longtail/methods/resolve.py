@@ -6,6 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from longtail.errors import UsageError, did_you_mean
 from longtail.methods import METHODS
 from longtail.optim.settings import Settings
@@ -164,7 +166,8 @@ def _parse(knob: Knob, value: object) -> Any:
 
     words = value.split(",") if isinstance(value, str) and _is_tuple(knob) else value
     try:
-        return pydantic.TypeAdapter(knob.type).validate_python(words)
+        adapter = pydantic.TypeAdapter[Any](knob.type, config={"allow_inf_nan": False})
+        return adapter.validate_python(words)
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UsageError(
@@ -177,7 +180,17 @@ def _is_tuple(knob: Knob) -> bool:
 
 
 def _check(settings: Settings) -> Settings:
+    """Raise `UsageError` for values that no optimiser or schedule has a meaning for."""
     for name in ("epochs", "batch_size", "lr"):
         if not getattr(settings, name) > 0:
             raise UsageError(f"{name} is {getattr(settings, name)}; it must be above 0.")
+    for name in ("momentum", "warmup", "milestones"):
+        value = getattr(settings, name)
+        if not all(0 <= number <= 1 for number in np.atleast_1d(value)):
+            raise UsageError(f"{name} is {value}; it must be between 0 and 1.")
+    for name in ("weight_decay", "decay"):
+        if getattr(settings, name) < 0:
+            raise UsageError(f"{name} is {getattr(settings, name)}; it must be at least 0.")
+    if settings.nesterov and not settings.momentum:
+        raise UsageError("nesterov is a form of momentum, and momentum is 0.")
     return settings

@@ -11,7 +11,7 @@ from longtail.metrics.confusion import (
     zero_classes,
 )
 from longtail.metrics.intervals import wilson_interval
-from longtail.metrics.summary import METRICS, summarise
+from longtail.metrics.summary import METRICS, summarise, summarise_confusion
 from longtail.record import SplitMetrics
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "harmonic_mean_accuracy",
     "per_class_accuracy",
     "summarise",
+    "summarise_confusion",
     "wilson_interval",
     "zero_classes",
 ]

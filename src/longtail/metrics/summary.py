@@ -44,10 +44,14 @@ def summarise(
     Raises:
         DataError: no sample, ids outside [0, c), or counts that are none.
     """
-    train_counts = as_counts(counts)
-    confusion = confusion_matrix(labels, predictions, len(train_counts))
+    confusion = confusion_matrix(labels, predictions, len(as_counts(counts)))
+    return summarise_confusion(confusion, counts)
+
+
+def summarise_confusion(confusion: Confusion, counts: npt.ArrayLike) -> SplitMetrics:
+    """Every metric of a confusion matrix, int64 [c, c]; else as `summarise`."""
     per_class = per_class_accuracy(confusion)
-    group = group_accuracy(per_class, train_counts)
+    group = group_accuracy(per_class, counts)
     return SplitMetrics(
         **{name: metric(confusion) for name, metric in METRICS.items()},
         many=group["many"],

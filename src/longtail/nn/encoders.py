@@ -3,6 +3,7 @@
 import difflib
 import re
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -72,7 +73,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[b, 3, h, w] pictures to [b, 4 * width] features."""
         x = F.relu(self.bn1(self.conv1(x)))
-        return self.stages(x).mean((2, 3))
+        maps: Tensor = self.stages(x)
+        return maps.mean((2, 3))
 
 
 class VectorEncoder(nn.Module):
@@ -98,13 +100,19 @@ class VectorEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, in_features] to [b, width]."""
-        return self.layers(x)
+        features: Tensor = self.layers(x)
+        return features
 
 
 class TimmEncoder(nn.Module):
-    """Any timm model without its classifier, with freshly initialised weights."""
+    """Any timm model without its classifier, with freshly initialised weights.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of `timm.list_models()`.
+        input_shape: (h, w, 3) of the pictures.
+    """
+
+    def __init__(self, name: str, input_shape: tuple[int, ...]) -> None:
         super().__init__()
         try:
             import timm
@@ -116,11 +124,26 @@ class TimmEncoder(nn.Module):
         if name not in timm.list_models():
             raise UsageError(f"timm has no model {name!r}. {_near_timm(name, timm.list_models())}")
         self.model = timm.create_model(name, pretrained=False, num_classes=0)
-        self.out_features = int(self.model.num_features)
+        self.out_features = self._width(name, input_shape)
+
+    def _width(self, name: str, input_shape: tuple[int, ...]) -> int:
+        # By trial: some models widen after `num_features`, some take one size of picture only.
+        height, width, channels = input_shape
+        try:
+            with torch.no_grad():
+                features = self.model.eval()(torch.zeros(1, channels, height, width))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UsageError(
+                f"backbone timm:{name} does not take pictures of {height}x{width} "
+                f"({str(error).splitlines()[0]}); try another, or resnet32."
+            ) from error
+        self.model.train()
+        return int(features.shape[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, 3, h, w] pictures to [b, num_features]."""
-        return self.model(x)
+        """[b, 3, h, w] pictures to [b, out_features]."""
+        features: Tensor = self.model(x)
+        return features
 
 
 def default_backbone(input_shape: tuple[int, ...]) -> str:
@@ -150,11 +173,13 @@ def build_encoder(name: str, input_shape: tuple[int, ...]) -> nn.Module:
         raise UsageError(
             f"backbone {name} does not take {inputs}; try {default_backbone(input_shape)}."
         )
+    if name.endswith("-w0"):
+        raise UsageError(f"backbone {name}: a width must be at least 1.")
     if resnet:
         return CifarResNet(int(resnet[1]), int(resnet[2] or 16))
     if mlp:
         return VectorEncoder(input_shape[0], int(mlp[1] or 256))
-    return TimmEncoder(name.removeprefix("timm:"))
+    return TimmEncoder(name.removeprefix("timm:"), input_shape)
 
 
 def _stage(channels_in: int, channels: int, *, blocks: int, stride: int) -> nn.Sequential:

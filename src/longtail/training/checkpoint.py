@@ -20,6 +20,7 @@ from longtail.errors import CheckpointError
 from longtail.record import write_atomically
 
 _KEPT = 2  # the newest and the one before it, in case the newest turns out corrupt
+_DRAFT = ".draft"  # one name, so that the next save clears away what a kill has left
 _TENSORS, _STATE, _MANIFEST, _LATEST = (
     "tensors.safetensors",
     "state.json",
@@ -50,7 +51,7 @@ def save_checkpoint(
     Raises:
         CheckpointError: it cannot be written; the checkpoints before it are left as they were.
     """
-    draft, final = folder / f".draft-{os.getpid()}", folder / f"step-{step}"
+    draft, final = folder / _DRAFT, folder / f"step-{step}"
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -67,16 +68,20 @@ def save_checkpoint(
         shutil.rmtree(final, ignore_errors=True)
         os.replace(draft, final)
         _sync(folder)
-    except OSError as error:
+        write_atomically(folder / _LATEST, final.name.encode())
+    except (OSError, CheckpointError) as error:
+        cause = error.__cause__ or error  # of `write_atomically`, whose file is no one's business
         raise CheckpointError(
-            f"{final}: the checkpoint cannot be written ({error.strerror or error}). The one "
-            "before it is intact: free some space and run the same command with --resume."
+            f"{final}: the checkpoint cannot be written ({getattr(cause, 'strerror', cause)}). The "
+            "one before it is intact: free some space and run the same command with --resume."
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    write_atomically(folder / _LATEST, final.name.encode())
-    for old in _steps(folder)[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    # Those of later steps were found corrupt, or this step would not be taken again.
+    kept = [path for path in _steps(folder) if _step_of(path) <= step][:_KEPT]
+    for path in _steps(folder):
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -90,7 +95,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     for path in steps:
         try:
             tensors, state = _read(path)
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             notes.append(f"{path.name} is corrupt ({error}); using the checkpoint before it.")
         else:
             return Checkpoint(tensors, state, notes)
@@ -113,8 +118,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _steps(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first; drafts left by a kill do not count."""
-    found = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
-    return sorted(found, key=lambda p: int(p.name[5:]), reverse=True)
+    found = [p for p in folder.glob("step-*") if p.name.removeprefix("step-").isdecimal()]
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _sync(folder: Path) -> None:

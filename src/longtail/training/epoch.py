@@ -4,8 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from longtail.data.dataset import Dataset
 from longtail.errors import NumericError
 from longtail.evaluation import measure, score
@@ -23,7 +21,7 @@ def end_of_epoch(
     """Log the 0-based `epoch` that has just ended, with the live accuracy where it is due.
 
     Raises:
-        NumericError: the epoch's loss is not finite.
+        NumericError: the epoch's loss is not finite, or the weights are not.
     """
     line = _losses(plan, dataset, stage, state, epoch)
     epochs = plan.resolved.settings.epochs
@@ -40,10 +38,10 @@ def _losses(
     settings = plan.resolved.settings
     per_epoch = len(dataset.train) // settings.batch_size
     total, *terms = (state.loss_sums / per_epoch).tolist()
-    if not torch.isfinite(state.loss_sums).all():
+    if not state.is_finite():
         raise NumericError(
-            f"The loss is not finite in epoch {epoch + 1}; the last checkpoint is from before. "
-            f"Try a smaller rate, e.g. --set lr={settings.lr / 2:g}, in a new run folder."
+            f"The loss or the weights are not finite in epoch {epoch + 1}; the last checkpoint is "
+            f"from before. Try a smaller rate, e.g. --set lr={settings.lr / 2:g}, in a new run folder."
         )
     return {
         "epoch": epoch + 1,
@@ -52,7 +50,7 @@ def _losses(
         "loss": total,
         "terms": {term.name: value for term, value in zip(stage.terms, terms, strict=False)},
         "seconds": round(state.seconds, 3),
-        "images_per_second": round(state.step * settings.batch_size / state.seconds, 1),
+        "images_per_second": round(state.images_per_second(settings.batch_size), 1),
     }
 
 

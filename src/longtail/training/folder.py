@@ -21,7 +21,7 @@ def stored_configuration(folder: Path, resume: bool) -> dict[str, Any] | None:
         UsageError: the folder exists and `resume` is off.
         CheckpointError: it exists, but is no run.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not _visible(folder)):
         return None
     if not resume:
         raise UsageError(
@@ -83,9 +83,20 @@ def open_folder(
     _compare(folder, stored, configured)
     checkpoint = load_checkpoint(folder / "checkpoints")
     if checkpoint is not None:
-        restore(state, checkpoint.tensors, checkpoint.state)
+        try:
+            restore(state, checkpoint.tensors, checkpoint.state)
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{folder}: its checkpoint does not fit this model ({str(error).splitlines()[0]}). "
+                "It may be of another version of longtail; use --out FOLDER for a new run."
+            ) from error
     truncate(folder / "log.jsonl", state.step)
     return [*(checkpoint.notes if checkpoint else []), f"Resuming {folder} at step {state.step}."]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder, but for the draft that a kill in the first moment may have left."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def as_values(configured: dict[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,37 @@
 """`log.jsonl`: one line an epoch, and its continuation after a resumption."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from longtail.errors import CheckpointError
 from longtail.record import write_atomically
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add one epoch."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add one epoch, durably: the checkpoint after it will not log it again.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error.strerror or error}). Free some space and run the "
+            "same command with --resume."
+        ) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """All complete lines; a last line that a kill cut off is left out."""
     lines: list[dict[str, Any]] = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    for text in texts:
         try:
             lines.append(json.loads(text))
         except ValueError:

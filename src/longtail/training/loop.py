@@ -100,11 +100,14 @@ def fit(
                 state.loss_sums[: len(losses)] += losses
                 state.step += 1
                 state.seconds, began = state.seconds + time.monotonic() - began, time.monotonic()
-                shown.advance(state.step * settings.batch_size / state.seconds)
+                shown.advance(state.images_per_second(settings.batch_size))
                 # The last step of an epoch is saved below, after the epoch's line is in the log.
                 if state.step % per_epoch and saver.is_due():
                     saver.save(state)
 
+            if plan.device.type != "cpu":
+                torch.accelerator.synchronize()  # steps that are only queued take time as well
+            state.seconds += time.monotonic() - began
             shown.report(end_of_epoch(plan, dataset, stage, state, epoch, folder))
             if saver.is_due() or epoch + 1 == settings.epochs:
                 saver.save(state)
@@ -122,7 +125,7 @@ def initial_state(plan: Plan, dataset: Dataset) -> TrainState:
         plan.seed,
     )
     # Laid out for the convolutions once, so that no step has to.
-    model = model.to(plan.device, memory_format=torch.channels_last)
+    model = model.to(plan.device).to(memory_format=torch.channels_last)
     most_terms = max(len(stage.terms) for stage in recipe.stages)
     return TrainState(
         model=model,

@@ -136,7 +136,7 @@ def _usable_cores() -> int:
 
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     capability = torch.backends.cpu.get_cpu_capability()

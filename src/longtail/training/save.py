@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from longtail.errors import Interrupted
 from longtail.training.checkpoint import save_checkpoint
 from longtail.training.state import TrainState, to_json, to_tensors
@@ -40,16 +38,15 @@ class Saver:
             CheckpointError: it could not be written.
         """
         # A state that has diverged must not replace a good one; the epoch's end will report it.
-        if self.folder is not None and torch.isfinite(state.loss_sums).all():
+        intact = self.folder is not None and state.is_finite()
+        if self.folder is not None and intact:
             save_checkpoint(
                 self.folder / "checkpoints", state.step, to_tensors(state), to_json(state)
             )
         self.saved_at = time.monotonic()
         if self.stopped():
-            kept = (
-                "not kept: it has no folder" if self.folder is None else f"saved in {self.folder}"
-            )
+            kept = f"saved in {self.folder}" if intact else "not saved"
             raise Interrupted(
-                f"Stopped after step {state.step}; the run is {kept}. "
-                "The same command with --resume goes on from there."
+                f"Stopped after step {state.step}; this step is {kept}. "
+                "The same command with --resume goes on from the last one that is."
             )

@@ -19,7 +19,7 @@ class TrainState:
     Attributes:
         model: its parameters and batch-norm statistics.
         optimiser: SGD, for its momentum.
-        loss_sums: of the current epoch, float64 [1 + terms]: the total, then each weighted term.
+        loss_sums: of the current epoch, float32 [1 + terms]: the total, then each weighted term.
         class_scale: RCL's compression factor a class, float32 [c].
         step: steps taken.
         seconds: spent training, over all resumptions.
@@ -39,6 +39,15 @@ class TrainState:
     selected_score: float = -1.0
     selected_model: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     best_on_test: BestOnTest | None = None
+
+    def images_per_second(self, batch_size: int) -> float:
+        """Training pictures a second so far."""
+        return self.step * batch_size / max(self.seconds, 1e-9)  # some clocks tick seldom
+
+    def is_finite(self) -> bool:
+        """Whether the losses of this epoch, the weights and the batch-norm statistics all are."""
+        values = [self.loss_sums, *self.model.state_dict().values()]
+        return all(bool(torch.isfinite(value).all()) for value in values)
 
 
 def to_tensors(state: TrainState) -> dict[str, Tensor]:

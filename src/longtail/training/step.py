@@ -41,7 +41,7 @@ def train_step(
         outputs = model(batch.views, feature_scale)
     values = [term.weight * _value(term, outputs, batch.labels, class_scale) for term in terms]
     total = torch.stack(values).sum()
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     return torch.stack([total, *values]).detach()
 

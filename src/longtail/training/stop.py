@@ -18,7 +18,10 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
 
-    previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    # What a shell has had ignored (Ctrl-C for a job in the background) stays ignored; None is a
+    # handler that Python did not install and could not put back.
+    previous = {s: h for s, h in handlers.items() if h not in (signal.SIG_IGN, None)}
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)

@@ -1,0 +1,1 @@
+"""Experiments: several runs whose results are looked at together."""
