@@ -41,7 +41,7 @@ def _losses(
     if not state.is_finite():
         raise NumericError(
             f"The loss or the weights are not finite in epoch {epoch + 1}; the last checkpoint is "
-            f"from before. Try a smaller rate, e.g. --set lr={settings.lr / 2:g}, in a new run folder."
+            f"from before. Try a smaller rate, e.g. --set lr={settings.lr / 2:g}, in a new folder."
         )
     return {
         "epoch": epoch + 1,
