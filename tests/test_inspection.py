@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from longtail.data.dataset import Dataset, Split, split_of
-from longtail.data.inspect import Sample, inspect, render, unreadable_files
+from longtail.data.inspection import Sample, inspect, render, unreadable_files
 from longtail.data.sources.folder import file_names, load_folder
 from longtail.errors import DataError
 
