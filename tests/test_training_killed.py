@@ -28,7 +28,7 @@ def killed(folder: Path, num_runs: int, seed: int) -> dict[str, object]:
 @pytest.mark.cli
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_runs_killed_at_random_resume_to_the_same_weights_metrics_and_log(tmp_path):
-    assert killed(tmp_path, num_runs=15, seed=0)["kills"] >= 15
+    assert killed(tmp_path, num_runs=15, seed=0)["kills"] >= 10
 
 
 @pytest.mark.slow
@@ -36,4 +36,4 @@ def test_runs_killed_at_random_resume_to_the_same_weights_metrics_and_log(tmp_pa
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_more_killed_runs_resume_to_the_same_end(tmp_path):
-    assert killed(tmp_path, num_runs=150, seed=1)["kills"] >= 150
+    assert killed(tmp_path, num_runs=150, seed=1)["kills"] >= 100

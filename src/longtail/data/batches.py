@@ -154,7 +154,7 @@ def epoch_batches(
         epoch: a new one draws new views.
         device: of the batches.
     """
-    labels, index = torch.from_numpy(split.labels), torch.from_numpy(split.index)
+    labels, index = torch.tensor(split.labels), torch.tensor(split.index)
     for number in range(first, len(order) // batch_size):
         rows = order[number * batch_size : (number + 1) * batch_size]
         views = make_views(

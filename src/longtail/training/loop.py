@@ -54,7 +54,7 @@ def fit(
     num_steps = settings.epochs * per_epoch
     before_head = recipe.compression is not None and recipe.compression.side == "before-head"
     fetch = fetch_from(dataset.train, plan.device)
-    labels = torch.from_numpy(dataset.train.labels)
+    labels = torch.tensor(dataset.train.labels)
     for stage in recipe.stages:
         nn.ModuleList(term.loss for term in stage.terms).to(plan.device)
     forward = torch.compile(state.model) if plan.decisions.compile else state.model

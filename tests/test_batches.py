@@ -1,0 +1,203 @@
+"""Batches: the same from wherever one starts, keyed by place in the source, normalised once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from longtail.data.batches import (
+    Normalisation,
+    epoch_batches,
+    fetch_from,
+    input_statistics,
+    make_views,
+    measure_normalisation,
+    normalise,
+)
+from longtail.data.dataset import Split
+from longtail.data.samplers import instance
+from longtail.data.views import view_for
+from longtail.keyed import fold
+from tiny import pictures, tiny_dataset, vectors
+
+CPU = torch.device("cpu")
+ROLES = ("strong", "contrastive", "contrastive")
+
+
+def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, order=None):
+    statistics = measure_normalisation(split)
+    if order is None:
+        order = instance(torch.tensor(split.labels), seed, epoch)
+    return list(
+        epoch_batches(
+            split,
+            fetch_from(split, CPU),
+            order,
+            first=first,
+            batch_size=batch_size,
+            kind=kind,
+            roles=ROLES,
+            statistics=statistics,
+            seed=seed,
+            epoch=epoch,
+            device=CPU,
+        )
+    )
+
+
+@pytest.mark.parametrize(("kind", "make"), [("photo", pictures), ("vector", vectors)])
+def test_an_epoch_from_any_batch_on_is_the_end_of_the_whole_epoch(kind, make):
+    split = make()
+    whole = batches(split, kind)
+    assert len(whole) == 22 // 5
+    for first in range(len(whole) + 1):
+        rest = batches(split, kind, first=first)
+        assert len(rest) == len(whole) - first
+        for one, other in zip(rest, whole[first:], strict=True):
+            assert torch.equal(one.views, other.views)
+            assert torch.equal(one.labels, other.labels)
+
+
+def test_a_batch_has_all_views_and_labels_in_the_order_of_the_visit():
+    split = pictures()
+    order = instance(torch.from_numpy(split.labels), 0, 0)
+    for number, batch in enumerate(batches(split)):
+        rows = order[5 * number : 5 * number + 5]
+        assert batch.views.shape == (3, 5, 3, 8, 8)
+        assert batch.views.dtype == torch.float32
+        assert batch.labels.tolist() == split.labels[rows].tolist()
+
+
+@pytest.mark.parametrize(("kind", "make"), [("photo", pictures), ("vector", vectors)])
+def test_views_are_keyed_by_place_in_the_source_not_by_place_in_the_batch(kind, make):
+    split = make()
+    chosen = np.array([20, 3, 11, 7])
+    statistics = measure_normalisation(split)
+
+    def views_of(positions):
+        some = split.take(positions)
+        return make_views(
+            fetch_from(some, CPU)(torch.arange(len(positions))),
+            torch.from_numpy(some.index),
+            kind=kind,
+            roles=ROLES,
+            statistics=statistics,
+            seed=4,
+            epoch=2,
+        )
+
+    together = views_of(chosen)
+    for place, position in enumerate(chosen):
+        alone = views_of(np.array([position]))
+        assert torch.allclose(together[:, place], alone[:, 0], rtol=0, atol=1e-6)
+    assert torch.equal(views_of(chosen[::-1]).flip(1), together)
+
+
+def test_views_epochs_and_seeds_differ():
+    split = pictures()
+    same = torch.arange(22)
+    base = batches(split, order=same)[0].views
+    assert not torch.equal(base[1], base[2])
+    assert not torch.equal(base, batches(split, order=same, epoch=1)[0].views)
+    assert not torch.equal(base, batches(split, order=same, seed=1)[0].views)
+
+
+def test_the_number_of_threads_changes_no_draw():
+    split = pictures()
+    before = torch.get_num_threads()
+    one = batches(split)
+    try:
+        torch.set_num_threads(2)
+        two = batches(split)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a.views, b.views) for a, b in zip(one, two, strict=True))
+
+
+def test_pictures_are_normalised_after_the_view_and_vectors_before():
+    keys = fold(0, "view", 0, torch.arange(4))
+    arguments = {"roles": ("strong",), "seed": 0, "epoch": 0, "index": torch.arange(4)}
+
+    split = pictures()
+    raw = fetch_from(split, CPU)(torch.arange(4))
+    statistics = measure_normalisation(split)
+    made = make_views(raw, kind="photo", statistics=statistics, **arguments)
+    viewed = view_for("photo", "strong")(raw, fold(keys, 0))
+    assert torch.equal(made[0], normalise(viewed, statistics))
+
+    split = vectors()
+    raw = fetch_from(split, CPU)(torch.arange(4))
+    statistics = measure_normalisation(split)
+    made = make_views(raw, kind="vector", statistics=statistics, **arguments)
+    assert torch.equal(
+        made[0], view_for("vector", "strong")(normalise(raw, statistics), fold(keys, 0))
+    )
+
+
+def test_normalised_training_data_have_mean_zero_and_deviation_one():
+    split = pictures()
+    raw = fetch_from(split, CPU)(torch.arange(22))
+    assert raw.dtype == torch.uint8
+    assert raw.shape == (22, 3, 8, 8)
+    done = normalise(raw, measure_normalisation(split)).double()
+    assert done.mean((0, 2, 3)).abs().max() < 1e-5
+    assert (done.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-5
+
+    split = vectors()
+    done = normalise(torch.from_numpy(split.inputs), measure_normalisation(split)).double()
+    assert done.mean(0).abs().max() < 1e-5
+    assert (done.std(0, correction=0) - 1).abs().max() < 1e-5
+
+
+def test_normalisation_by_hand():
+    pixel = torch.tensor([255, 0, 51], dtype=torch.uint8).view(1, 3, 1, 1)
+    statistics = Normalisation((0.5, 0.4, 0.2), (0.25, 0.2, 1.0))
+    assert normalise(pixel, statistics).flatten().tolist() == pytest.approx([2, -2, 0], abs=1e-6)
+    row = torch.tensor([[3.0, 8.0]])
+    assert normalise(row, Normalisation((1.0, 8.0), (2.0, 4.0))).tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, -7.7])
+def test_a_feature_that_never_changes_becomes_zero_and_not_noise(value):
+    inputs = np.full((37, 2), value, np.float32)
+    inputs[:, 1] = np.arange(37)
+    split = Split(inputs, np.zeros(37, np.int64), np.arange(37))
+    statistics = measure_normalisation(split)
+    assert statistics.std[0] == 1.0
+    done = normalise(torch.from_numpy(inputs), statistics)
+    assert done[:, 0].abs().max() <= 1e-7 * max(1.0, abs(value))
+
+
+def test_large_data_are_measured_on_samples_spread_over_all_of_them():
+    inputs = np.zeros((20_000, 1), np.float32)
+    inputs[10_000:] = 2.0  # a source sorted by class
+    split = Split(inputs, np.zeros(20_000, np.int64), np.arange(20_000))
+    statistics = measure_normalisation(split)
+    assert statistics.mean[0] == pytest.approx(1.0, abs=1e-3)
+    assert statistics.std[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_sources_own_constants_win_over_measured_ones():
+    dataset = tiny_dataset()
+    assert input_statistics(dataset) == measure_normalisation(dataset.train)
+    fixed = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert input_statistics(dataclasses.replace(dataset, normalisation=fixed)) == fixed
+
+
+def test_read_only_memory_maps_are_read_without_a_warning(tmp_path):
+    split = pictures()
+    np.save(tmp_path / "inputs.npy", split.inputs)
+    np.save(tmp_path / "labels.npy", split.labels)
+    mapped = Split(
+        np.load(tmp_path / "inputs.npy", mmap_mode="r"),
+        np.load(tmp_path / "labels.npy", mmap_mode="r"),
+        split.index,
+    )
+    for one, other in zip(batches(mapped), batches(split), strict=True):
+        assert torch.equal(one.views, other.views)
+
+
+def test_what_does_not_fill_a_batch_is_left_out():
+    assert len(batches(pictures(), batch_size=22)) == 1
+    assert batches(pictures(), batch_size=23) == []
