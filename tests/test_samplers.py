@@ -52,7 +52,7 @@ def test_every_sampler_returns_positions_and_leaves_the_global_generator_alone(n
 
 
 def test_an_unknown_sampler_is_named_with_the_nearest():
-    with pytest.raises(UsageError, match="Unknown sampler 'instanc'. Did you mean 'instance'"):
+    with pytest.raises(UsageError, match=r"Unknown sampler 'instanc'. Did you mean 'instance'"):
         sampler("instanc")
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from longtail.data.dataset import Dataset, Split, split_of
-from longtail.methods.resolve import resolve
+from longtail.methods import METHODS
+from longtail.methods.resolve import knobs_of, resolve, shared_knobs
 from longtail.recipe import DataInfo
 from longtail.training.loop import initial_state
 from longtail.training.plan import Plan, decide, make_plan
@@ -55,7 +56,8 @@ def tiny_plan(
     eval_every: int = 1,
     threads: int = 1,
 ) -> Plan:
-    shared = {"lr": 0.05} if method in ("ce", "balanced-softmax") else KNOBS
+    known = knobs_of(METHODS[method]) | shared_knobs()
+    shared = {name: value for name, value in KNOBS.items() if name in known}
     resolved = resolve(
         method,
         DataInfo(dataset.counts),

@@ -1,0 +1,278 @@
+"""The loop learns, selects on nothing but the hold-out, and says when it diverges."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from longtail.data.batches import measure_normalisation
+from longtail.data.load import load_dataset
+from longtail.errors import DataError, NumericError, UsageError
+from longtail.evaluation import measure, score, thumbnails
+from longtail.methods import METHODS
+from longtail.methods.resolve import resolve
+from longtail.optim import learning_rate
+from longtail.recipe import DataInfo
+from longtail.training import epoch as epoch_module
+from longtail.training import loop
+from longtail.training.checkpoint import load_checkpoint
+from longtail.training.log import read_lines
+from longtail.training.loop import fit, initial_state
+from longtail.training.plan import decide, make_plan
+from longtail.training.progress import show_progress
+from tiny import bits_of, fresh, pictures, tiny_dataset, tiny_plan, without_times
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+def trained(dataset, plan, folder=None, **options):
+    if folder is not None:
+        folder.mkdir()
+    return fit(plan, dataset, fresh(plan, dataset), folder=folder, **options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_methods_loss_goes_down(tmp_path, name):
+    dataset = tiny_dataset(kind="vector")
+    plan = tiny_plan(dataset, name, epochs=12)
+    trained(dataset, plan, tmp_path / "run", checkpoint_seconds=1e9)
+    lines = read_lines(tmp_path / "run" / "log.jsonl")
+    assert len(lines) == 12
+    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    for line in lines:
+        assert line["loss"] == pytest.approx(sum(line["terms"].values()), rel=1e-5)
+        assert line["terms"].keys() == {t.name for t in plan.resolved.recipe.stages[0].terms}
+
+
+def test_cross_entropy_learns_the_digits_in_a_few_epochs():
+    dataset = load_dataset("digits-lt")
+    resolved = resolve("ce", DataInfo(dataset.counts), epochs=10, batch_size=64)
+    plan = make_plan(
+        dataset,
+        resolved,
+        backbone="resnet8-w4",
+        seed=0,
+        eval_every=10,
+        decisions=decide("cpu", "fp32", 1, "off"),
+    )
+    state = fit(plan, dataset, initial_state(plan, dataset))
+    assert state.best_on_test.balanced_accuracy > 0.3  # chance is 0.1
+
+
+def test_the_last_epoch_is_the_default_and_the_best_on_test_is_kept_apart():
+    dataset = tiny_dataset()
+    plan = tiny_plan(dataset, "ce", epochs=4)
+    state = trained(dataset, plan)
+    assert (state.selected_epoch, state.selected_model) == (None, {})
+    assert 1 <= state.best_on_test.epoch <= 4
+
+
+def scored(values: list[float], monkeypatch) -> None:
+    """Let the live balanced accuracies be `values`."""
+    remaining = iter(values)
+    real = epoch_module.measure
+
+    def measured(*args):
+        return dataclasses.replace(real(*args), balanced_accuracy=next(remaining))
+
+    monkeypatch.setattr(epoch_module, "measure", measured)
+
+
+def test_a_hold_out_selects_its_best_epoch_the_first_of_equals(monkeypatch):
+    dataset = tiny_dataset(holdout=True)
+    plan = tiny_plan(dataset, "ce", epochs=6)
+    scored([0.2, 0.7, 0.4, 0.7, 0.6, 0.1], monkeypatch)
+    seen = []
+    real = epoch_module._select
+
+    def select(state, metrics, epoch):
+        real(state, metrics, epoch)
+        seen.append({k: v.clone() for k, v in state.model.state_dict().items()})
+
+    monkeypatch.setattr(epoch_module, "_select", select)
+    state = trained(dataset, plan)
+    assert (state.selected_epoch, state.selected_score) == (2, 0.7)
+    assert all(torch.equal(state.selected_model[k], seen[1][k]) for k in seen[1])
+    assert not torch.equal(state.selected_model["classifier.weight"], seen[5]["classifier.weight"])
+    assert state.best_on_test is None  # test was never looked at
+
+
+def test_the_best_on_test_is_the_first_of_equals(monkeypatch):
+    scored([0.2, 0.7, 0.7], monkeypatch)
+    dataset = tiny_dataset()
+    state = trained(dataset, tiny_plan(dataset, "ce"))
+    assert (state.best_on_test.epoch, state.best_on_test.balanced_accuracy) == (2, 0.7)
+
+
+def test_how_a_run_is_watched_changes_no_weight(tmp_path, capsys):
+    dataset = tiny_dataset()
+    plain = trained(dataset, tiny_plan(dataset, "bcl", eval_every=3))
+    watched = trained(
+        dataset,
+        tiny_plan(dataset, "bcl", eval_every=1),
+        tmp_path / "run",
+        checkpoint_seconds=0,
+        progress=True,
+    )
+    assert bits_of(watched) == bits_of(plain)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in shown] == [["epoch", f"{n}/3"] for n in (1, 2, 3)]
+    assert "test: balanced" in shown[-1]
+
+
+def test_one_and_two_threads_draw_the_same_and_differ_by_rounding_only():
+    dataset = tiny_dataset()
+    one = trained(dataset, tiny_plan(dataset, "bcl", epochs=1))
+    torch.set_num_threads(2)
+    try:
+        two = trained(dataset, tiny_plan(dataset, "bcl", epochs=1))
+    finally:
+        torch.set_num_threads(1)
+    for name, value in one.model.state_dict().items():
+        assert torch.allclose(value, two.model.state_dict()[name], atol=1e-3), name
+
+
+def test_two_runs_of_a_seed_are_equal_and_of_two_seeds_are_not():
+    dataset = tiny_dataset()
+    one, same = (trained(dataset, tiny_plan(dataset, epochs=1)) for _ in range(2))
+    torch.manual_seed(123)
+    again = trained(dataset, tiny_plan(dataset, epochs=1))
+    other = trained(dataset, tiny_plan(dataset, epochs=1, seed=1))
+    assert bits_of(one) == bits_of(same) == bits_of(again)
+    assert bits_of(one) != bits_of(other)
+
+
+def test_the_log_says_what_was_done(tmp_path):
+    dataset = tiny_dataset(holdout=True)
+    plan = tiny_plan(dataset, "bcl", eval_every=2)
+    trained(dataset, plan, tmp_path / "run")
+    lines = read_lines(tmp_path / "run" / "log.jsonl")
+    assert [(line["epoch"], line["step"]) for line in lines] == [(1, 4), (2, 8), (3, 12)]
+    assert ["accuracy" in line for line in lines] == [False, True, True]
+    assert {line["split"] for line in lines if "split" in line} == {"holdout"}
+    for line in lines:
+        assert line["lr"] == learning_rate(plan.resolved.settings, line["step"] - 1, 12)
+    assert len(without_times(lines)[0]) == len(lines[0]) - 2
+    assert json.loads(json.dumps(lines)) == lines
+
+
+@pytest.mark.parametrize("lr", [1e30, 1e12])
+def test_a_run_that_diverges_says_so_and_keeps_no_nan(tmp_path, lr):
+    dataset = tiny_dataset(kind="vector")
+    plan = tiny_plan(dataset, "ce", knobs={"lr": lr, "warmup": 0}, epochs=8)
+    with pytest.raises(NumericError, match=r"not finite in epoch \d.*--set lr=") as caught:
+        trained(dataset, plan, tmp_path / "run", checkpoint_seconds=0)
+    assert caught.value.exit_code == 5
+    kept = load_checkpoint(tmp_path / "run" / "checkpoints")
+    for name, value in (kept.tensors if kept else {}).items():
+        assert torch.isfinite(value).all(), name
+
+
+def test_weights_that_are_lost_in_the_very_last_step_are_noticed(tmp_path, monkeypatch):
+    dataset = tiny_dataset(kind="vector")
+    plan = tiny_plan(dataset, "ce", epochs=1)
+    real, steps = loop.train_step, iter(range(100))
+
+    def train_step(model, *args, **kwargs):
+        losses = real(model, *args, **kwargs)
+        if next(steps) == 3:
+            next(model.parameters()).data.fill_(torch.nan)
+        return losses
+
+    monkeypatch.setattr(loop, "train_step", train_step)
+    with pytest.raises(NumericError, match="not finite in epoch 1"):
+        trained(dataset, plan, tmp_path / "run", checkpoint_seconds=0)
+    assert load_checkpoint(tmp_path / "run" / "checkpoints").state["step"] == 3
+
+
+def test_a_plan_that_cannot_work_is_refused_before_training():
+    dataset = tiny_dataset()
+    with pytest.raises(UsageError, match="--eval-every 0"):
+        tiny_plan(dataset, "ce", eval_every=0)
+    with pytest.raises(UsageError, match="--batch-size 1"):
+        tiny_plan(dataset, "ce", batch_size=1)
+    single = dataclasses.replace(dataset, train=dataset.train.take(np.array([0])))
+    with pytest.raises(DataError, match="at least 2 training samples"):
+        tiny_plan(single, "ce")
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them():
+    dataset = tiny_dataset()
+    plan = tiny_plan(dataset, "ce", batch_size=1000)
+    assert plan.resolved.settings.batch_size == 22
+    assert trained(dataset, plan).step == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("abacus", "auto", None, "auto"), "--device abacus is not usable here"),
+        (("cuda:99", "auto", None, "auto"), "--device cuda:99 is not usable"),
+        (("cpu", "fp8", None, "auto"), "--precision fp8: it is auto, bf16 or fp32"),
+        (("cpu", "auto", 0, "auto"), "--threads 0: it must be at least 1"),
+    ],
+)
+def test_what_this_machine_cannot_do_is_refused(arguments, said):
+    with pytest.raises(UsageError, match=said):
+        decide(*arguments)
+
+
+def test_what_is_left_to_auto_is_decided():
+    decisions = decide("cpu", "auto", None, "auto")
+    assert decisions.precision in ("fp32", "bf16")
+    assert decisions.threads >= 1
+    assert decisions.compile is False
+    assert decide("cpu", "fp32", 3, "on").compile is True
+
+
+def test_scores_come_in_order_and_leave_the_model_as_it_was():
+    dataset = tiny_dataset()
+    plan = tiny_plan(dataset)
+    model = fresh(plan, dataset).model
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    options = {
+        "statistics": measure_normalisation(dataset.train),
+        "posthoc": None,
+        "device": torch.device("cpu"),
+        "precision": "fp32",
+    }
+    many = pictures((400, 200, 100))  # more than one batch
+    together = score(model, many, **options)
+    assert model.training
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert together.logits.shape == (700, 3)
+    assert together.embeddings.shape == (700, 4)
+    alone = score(model, many.take(np.array([650])), **options)
+    assert together.logits[650] == pytest.approx(alone.logits[0], abs=1e-5)
+    shifted = score(model, many, **{**options, "posthoc": lambda logits: logits + 7})
+    assert shifted.logits == pytest.approx(together.logits + 7, abs=1e-5)
+    metrics = measure(together, many, dataset.counts)
+    assert metrics.accuracy == (together.logits.argmax(1) == many.labels).mean()
+
+
+def test_thumbnails_are_small_pictures_of_the_same_thing():
+    large = np.repeat(np.arange(3, dtype=np.uint8) * 100, 48 * 48 * 3).reshape(3, 48, 48, 3)
+    small = thumbnails(large)
+    assert (small.shape, small.dtype) == ((3, 32, 32, 3), np.uint8)
+    assert small.reshape(3, -1).min(1).tolist() == [0, 100, 200]
+    exact = np.zeros((2, 32, 32, 3), np.uint8)
+    assert thumbnails(exact) is exact
+
+
+def test_a_terminal_gets_a_bar_that_counts_the_steps(monkeypatch):
+    dataset = tiny_dataset()
+    plan = tiny_plan(dataset, "ce")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with show_progress(True, plan, dataset, 4, 12) as bar:
+        bar.advance(100.0)
+        assert bar.bar.tasks[0].completed == 5
+        line = {"loss": 1.0, "images_per_second": 10.0, "split": "test"}
+        accuracy = {"balanced_accuracy": 0.5, "many": None, "medium": 0.25, "few": 0.125}
+        bar.report({**line, "accuracy": accuracy})
+        assert "balanced 50.0 (many –, medium 25.0, few 12.5)" in bar.bar.tasks[0].fields["summary"]
