@@ -94,6 +94,7 @@ def test_a_backbone_that_does_not_exist_or_fit_is_named_with_what_does(name, sha
         build_encoder(name, shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_resnet", "mobilenetv3_small_050"])
 def test_any_timm_model_is_an_encoder_as_wide_as_what_it_returns(name):
     pytest.importorskip("timm")
@@ -102,6 +103,7 @@ def test_any_timm_model_is_an_encoder_as_wide_as_what_it_returns(name):
     assert encoder(torch.zeros(2, 3, 32, 32)).shape == (2, encoder.out_features)
 
 
+@pytest.mark.slow
 def test_a_timm_model_that_does_not_exist_or_fit_is_an_error_for_people():
     pytest.importorskip("timm")
     with pytest.raises(UsageError, match=r"no model 'resnet181'. Did you mean resnet18"):

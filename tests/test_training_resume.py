@@ -95,7 +95,7 @@ def test_a_run_stopped_before_any_step_resumes_bit_for_bit(tmp_path, case):
 
 
 def test_a_run_stopped_at_the_edge_of_an_epoch_logs_it_once(tmp_path, monkeypatch):
-    dataset = tiny_dataset(holdout=True)
+    dataset = tiny_dataset(holdout=True, kind="vector")
     plan = tiny_plan(dataset)
     expected, _ = go(tmp_path / "reference", plan, dataset)
     real = epoch_module.append_line
@@ -121,7 +121,7 @@ def test_a_run_stopped_at_the_edge_of_an_epoch_logs_it_once(tmp_path, monkeypatc
 
 
 def test_a_run_stopped_again_and_again_resumes_from_rare_checkpoints(tmp_path):
-    dataset = tiny_dataset(holdout=True)
+    dataset = tiny_dataset(holdout=True, kind="vector")
     plan = tiny_plan(dataset, knobs=COMPRESSED)
     expected, _ = go(tmp_path / "reference", plan, dataset)
     folder = tmp_path / "run"
@@ -132,7 +132,7 @@ def test_a_run_stopped_again_and_again_resumes_from_rare_checkpoints(tmp_path):
 
 
 def test_a_run_without_a_checkpoint_yet_starts_over(tmp_path):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     plan = tiny_plan(dataset, "ce")
     expected, _ = go(tmp_path / "reference", plan, dataset)
     stop_a_run(6, tmp_path / "run", plan, dataset, seconds=1e9)
@@ -142,7 +142,7 @@ def test_a_run_without_a_checkpoint_yet_starts_over(tmp_path):
 
 
 def test_a_finished_run_resumes_to_itself(tmp_path):
-    dataset = tiny_dataset(holdout=True)
+    dataset = tiny_dataset(holdout=True, kind="vector")
     plan = tiny_plan(dataset, "ce")
     expected, _ = go(tmp_path / "run", plan, dataset)
     shutil.copytree(tmp_path / "run", tmp_path / "reference")
@@ -152,7 +152,7 @@ def test_a_finished_run_resumes_to_itself(tmp_path):
 
 
 def test_a_corrupt_newest_checkpoint_falls_back_and_says_so(tmp_path):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     plan = tiny_plan(dataset)
     expected, _ = go(tmp_path / "reference", plan, dataset)
     folder = tmp_path / "run"
@@ -181,7 +181,7 @@ def stop_by_signal(monkeypatch, number: int, signals: list[int]) -> None:
 @pytest.mark.parametrize("number", [0, 2, 3, 11])
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_training_after_the_step_with_a_checkpoint(tmp_path, one, number):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     plan = tiny_plan(dataset, "ce")
     expected, _ = go(tmp_path / "reference", plan, dataset)
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -198,7 +198,7 @@ def test_a_signal_ends_training_after_the_step_with_a_checkpoint(tmp_path, one, 
 
 def test_the_second_signal_of_a_kind_acts_as_usual(tmp_path, monkeypatch):
     stop_by_signal(monkeypatch, 1, [signal.SIGINT, signal.SIGINT])
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "run", tiny_plan(dataset, "ce"), dataset)
 
@@ -207,7 +207,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path, monkeypatch):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         stop_by_signal(monkeypatch, 1, [signal.SIGINT])
-        dataset = tiny_dataset()
+        dataset = tiny_dataset(kind="vector")
         state, _ = go(tmp_path / "run", tiny_plan(dataset, "ce"), dataset)
         assert state.step == 12
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -288,7 +288,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     go(tmp_path / "run", tiny_plan(dataset, "ce"), dataset)
     other = tmp_path / "other"
     go(other, tiny_plan(dataset, "bcl"), dataset)
@@ -299,7 +299,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 
 def test_nothing_intact_is_an_error(tmp_path):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     plan = tiny_plan(dataset, "ce")
     go(tmp_path, plan, dataset)
     for path in (tmp_path / "checkpoints").glob("step-*"):
@@ -325,7 +325,7 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path):
 
 
 def test_the_helpers_of_this_file_see_a_difference(tmp_path):
-    dataset = tiny_dataset()
+    dataset = tiny_dataset(kind="vector")
     one, _ = go(tmp_path / "one", tiny_plan(dataset, "ce"), dataset)
     two, _ = go(tmp_path / "two", tiny_plan(dataset, "ce", seed=1), dataset)
     assert tiny.COUNTS == (12, 6, 4)
