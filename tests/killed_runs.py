@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from longtail import run
+from longtail import launch
 from longtail.errors import LongtailError
 from longtail.training.log import read_lines
 from tiny import KNOBS, tiny_dataset, without_times
@@ -24,7 +24,7 @@ from tiny import KNOBS, tiny_dataset, without_times
 
 def train(folder: Path) -> None:
     """One tiny run that saves after each step, or the rest of it."""
-    run.train(
+    launch.train(
         tiny_dataset(holdout=True),
         "bcl-rcl",
         knobs={**KNOBS, "compression": "both", "compression_threshold": 1.1},

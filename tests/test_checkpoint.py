@@ -68,9 +68,8 @@ def test_no_folder_and_an_empty_one_hold_no_checkpoint(tmp_path):
 def test_the_newest_two_are_kept_and_the_newest_by_number_is_read(tmp_path):
     for step in (8, 9, 10, 100):
         save(tmp_path, step)
-    assert names(tmp_path) == {"step-10", "step-100", "LATEST"}
+    assert names(tmp_path) == {"step-10", "step-100"}
     assert loaded_step(tmp_path) == 100
-    assert (tmp_path / "LATEST").read_text() == "step-100"
 
 
 class Crash(BaseException):
@@ -136,7 +135,7 @@ def test_content_is_durable_before_its_name_and_the_name_before_older_ones_go(tm
     relevant = [name for name in calls if name in ("os.fsync", "os.replace", "os.rmdir")]
     file, folder = ["os.fsync", "os.replace"], ["os.fsync"]
     final = [*folder, "os.replace", *folder]  # the draft's names, its renaming, the new name
-    assert relevant == [*file * 3, *final, *file, "os.rmdir"]
+    assert relevant == [*file * 3, *final, "os.rmdir"]
 
 
 def test_a_full_disk_is_named_and_the_older_checkpoint_stays(tmp_path):
@@ -205,7 +204,7 @@ def test_a_corrupt_newer_checkpoint_does_not_push_out_good_ones(tmp_path):
     save(tmp_path, 20)
     corrupt(tmp_path / "step-20" / "state.json", 3)
     save(tmp_path, 12)
-    assert names(tmp_path) == {"step-10", "step-12", "LATEST"}
+    assert names(tmp_path) == {"step-10", "step-12"}
 
 
 def test_strange_names_are_no_checkpoints(tmp_path):

@@ -18,6 +18,7 @@ LEVELS: list[set[str]] = [
     {"evaluation"},
     {"training"},
     {"run"},
+    {"launch"},
     {"experiments"},
     {"cli"},
 ]

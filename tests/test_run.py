@@ -5,14 +5,16 @@ import shlex
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import longtail
-from longtail import run
+from longtail import launch
 from longtail.data.dataset import Dataset
 from longtail.errors import CheckpointError, DataError, UsageError
 from longtail.methods.resolve import parse_assignments
 from longtail.record import read_predictions
+from longtail.training.folder import locked
 from tiny import KNOBS, corrupt, pictures, tiny_dataset, vectors
 
 OPTIONS = {
@@ -29,7 +31,7 @@ def train(folder, dataset: Dataset | str, method: str = "bcl", **options):
     knobs = KNOBS if method == "bcl" else {"lr": 0.05}
     backbone = "mlp-w8" if getattr(dataset, "kind", "") == "vector" else "resnet8-w4"
     arguments = {"backbone": backbone, "knobs": knobs, "out": folder, **OPTIONS, **options}
-    return run.train(dataset, method, **arguments)
+    return launch.train(dataset, method, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def on_vectors(tmp_path_factory):
 
 
 def test_a_run_leaves_its_files_and_opens_as_itself(finished):
-    names = {path.name for path in finished.folder.iterdir()}
+    names = {path.name for path in finished.folder.iterdir()} - {".lock"}
     assert names == {
         *("config.json", "log.jsonl", "model.safetensors", "record.json", "checkpoints"),
         *("predictions-test.npz", "predictions-holdout.npz"),
@@ -177,7 +179,7 @@ def test_the_recorded_command_trains_the_same_again(tmp_path, method):
     first = train(tmp_path / "a", "digits-lt", method, epochs=1, batch_size=64, holdout="0.2")
     again = typed(first.record.command.replace(str(tmp_path / "a"), str(tmp_path / "b")))
     assert again["out"] == str(tmp_path / "b")
-    second = run.train(**again, progress=False, checkpoint_seconds=1e9)
+    second = launch.train(**again, progress=False, checkpoint_seconds=1e9)
     for name in ("method", "recipe", "knobs", "settings", "backbone", "seed", "data", "decisions"):
         assert getattr(first.record, name) == getattr(second.record, name), name
     assert first.record.metrics == second.record.metrics
@@ -186,7 +188,7 @@ def test_the_recorded_command_trains_the_same_again(tmp_path, method):
 
 
 def typed(command: str) -> dict[str, object]:
-    """A recorded command line as arguments of `run.train`."""
+    """A recorded command line as arguments of `launch.train`."""
     program, verb, data, *words = shlex.split(command)
     assert (program, verb) == ("longtail", "train")
     pairs = list(zip(words[::2], words[1::2], strict=True))
@@ -209,8 +211,38 @@ def test_mistakes_are_found_before_data_are_read(tmp_path):
 
 
 def test_a_run_without_out_is_named_after_data_method_and_seed(tmp_path, monkeypatch):
-    assert str(run.default_folder("cifar10-lt", "rcl", 3)) == "runs/cifar10-lt-rcl-s3"
-    assert run.default_folder("pictures/birds.npz", "ce", 0).name == "birds-ce-s0"
-    assert run.default_folder(tiny_dataset(), "ce", 0).name == "tiny-ce-s0"
+    assert str(launch.default_folder("cifar10-lt", "rcl", 3)) == "runs/cifar10-lt-rcl-s3"
+    assert launch.default_folder("pictures/birds.npz", "ce", 0).name == "birds-ce-s0"
+    assert launch.default_folder(tiny_dataset(), "ce", 0).name == "tiny-ce-s0"
     monkeypatch.chdir(tmp_path)
-    assert run.default_folder(".", "ce", 0).name == f"{tmp_path.name}-ce-s0"
+    assert launch.default_folder(".", "ce", 0).name == f"{tmp_path.name}-ce-s0"
+
+
+def test_one_flipped_bit_in_the_weights_is_noticed(finished, tmp_path):
+    content = bytearray((finished.folder / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="differs from its checksum"):
+        _ = longtail.Run(tmp_path, finished.record).model
+
+
+def test_a_folder_that_another_process_writes_is_refused(tmp_path):
+    with locked(tmp_path / "run"), pytest.raises(CheckpointError, match="another process"):
+        train(tmp_path / "run", tiny_dataset())
+
+
+def test_a_refused_start_leaves_no_empty_folder(tmp_path):
+    with pytest.raises(UsageError, match="backbone"):
+        train(tmp_path / "run", tiny_dataset(), backbone="resnet9000x")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_leaves_the_caller_its_threads(tmp_path):
+    before = torch.get_num_threads()
+    train(tmp_path / "run", tiny_dataset(kind="vector"), "ce", threads=before + 1)
+    assert torch.get_num_threads() == before
+
+
+def test_a_dataset_made_by_hand_is_hashed(tmp_path):
+    dataset = dataclasses.replace(tiny_dataset(kind="vector"), data_hash="")
+    assert train(tmp_path / "run", dataset, "ce").record.data.hash

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from longtail import run
+from longtail import launch
 from longtail.errors import CheckpointError, Interrupted, UsageError
 from longtail.training import epoch as epoch_module
 from longtail.training import loop
@@ -30,7 +30,7 @@ def _no_waiting_for_the_disk(monkeypatch) -> None:
 
 
 def go(folder: Path, plan, dataset, *, seconds: float = 0.0):
-    """Start or resume a run in `folder`, as `run.train` does; the state and what was said."""
+    """Start or resume a run in `folder`, as `launch.train` does; the state and what was said."""
     state = fresh(plan, dataset)
     stored = stored_configuration(folder, resume=True)
     notes = open_folder(folder, stored, configuration(plan, dataset, None), state)
@@ -226,7 +226,7 @@ def train(folder: Path, **options):
         "checkpoint_seconds": 0,
         "out": folder,
     }
-    return run.train(tiny_dataset(), options.pop("method", "ce"), **(defaults | options))
+    return launch.train(tiny_dataset(), options.pop("method", "ce"), **(defaults | options))
 
 
 def test_an_existing_run_is_refused_without_resume(tmp_path):

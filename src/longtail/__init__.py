@@ -7,7 +7,8 @@ are in `longtail.losses`. Nothing heavy is imported before it is used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longtail.run import Run, load, train
+    from longtail.launch import train
+    from longtail.run import Run, load
 
 __all__ = ["Run", "__version__", "load", "train"]
 
@@ -15,9 +16,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `longtail.run`, and torch with it, when one of its names is first used."""
+    """Import torch and what stands on it only when one of these names is first used."""
     if name in ("Run", "load", "train"):
-        from longtail import run
+        from longtail import launch
 
-        return getattr(run, name)
+        return getattr(launch, name)
     raise AttributeError(f"module 'longtail' has no attribute {name!r}")

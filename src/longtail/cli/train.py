@@ -75,8 +75,8 @@ def train(
 ) -> None:
     """Train a method on data; leaves a run folder with its record, log, predictions and model."""
     from longtail.cli.show import metrics_lines
+    from longtail.launch import train as train_run
     from longtail.methods.resolve import parse_assignments
-    from longtail.run import train as train_run
 
     run = train_run(
         data,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from longtail.errors import UsageError
 from longtail.nn.encoders import build_encoder
 from longtail.nn.heads import CosineClassifier, Heads, LinearClassifier, ProjectionHead
 
@@ -42,6 +43,8 @@ class Model(nn.Module):
         self.prototype_head: ProjectionHead | None = None
         if heads.projection:
             self.projection = ProjectionHead(width, *heads.projection)
+        if heads.prototypes and not heads.projection:
+            raise UsageError("Prototypes live in the projection's space; give Heads a projection.")
         if heads.projection and heads.prototypes:
             self.prototype_head = ProjectionHead(width, *heads.projection)
 

@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill at any moment and notice a single flipped bit.
 
 A checkpoint is a folder `step-N` with its tensors, its state as JSON, and a manifest of their
-sha256: neither safetensors nor torch check content. It is written beside, synced and renamed, and
-only then does the pointer `LATEST` move. There is no pickle anywhere.
+sha256: neither safetensors nor torch check content. It is written beside, synced and renamed, so
+that the newest `step-N` is complete by being there. There is no pickle anywhere.
 """
 
 import hashlib
@@ -21,12 +21,7 @@ from longtail.record import write_atomically
 
 _KEPT = 2  # the newest and the one before it, in case the newest turns out corrupt
 _DRAFT = ".draft"  # one name, so that the next save clears away what a kill has left
-_TENSORS, _STATE, _MANIFEST, _LATEST = (
-    "tensors.safetensors",
-    "state.json",
-    "manifest.json",
-    "LATEST",
-)
+_TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
 class Checkpoint(NamedTuple):
@@ -46,7 +41,7 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]
 ) -> None:
-    """Write `folder/step-N` atomically, point `LATEST` at it and drop older ones.
+    """Write `folder/step-N` atomically and drop older ones.
 
     Raises:
         CheckpointError: it cannot be written; the checkpoints before it are left as they were.
@@ -68,7 +63,6 @@ def save_checkpoint(
         shutil.rmtree(final, ignore_errors=True)
         os.replace(draft, final)
         _sync(folder)
-        write_atomically(folder / _LATEST, final.name.encode())
     except (OSError, CheckpointError) as error:
         cause = error.__cause__ or error  # of `write_atomically`, whose file is no one's business
         raise CheckpointError(

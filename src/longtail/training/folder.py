@@ -1,8 +1,13 @@
 """The run folder: its configuration, refusing to overwrite, and going on where it stopped."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from longtail.errors import CheckpointError, UsageError
 from longtail.record import Decisions, read_bytes, write_atomically
@@ -12,6 +17,35 @@ from longtail.training.plan import Switch, decide
 from longtail.training.state import TrainState, restore
 
 _CONFIGURATION = "config.json"
+_LOCK = ".lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, made if missing, against a second process; removed if left empty.
+
+    Raises:
+        CheckpointError: another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / _LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise CheckpointError(
+            f"{folder} is being written by another process. Wait for it to end, or use --out "
+            "FOLDER for a run of its own."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written ({error.strerror or error}). Use --out FOLDER."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not _visible(folder):
+            shutil.rmtree(folder)
 
 
 def stored_configuration(folder: Path, resume: bool) -> dict[str, Any] | None:
