@@ -246,3 +246,11 @@ def test_training_leaves_the_caller_its_threads(tmp_path):
 def test_a_dataset_made_by_hand_is_hashed(tmp_path):
     dataset = dataclasses.replace(tiny_dataset(kind="vector"), data_hash="")
     assert train(tmp_path / "run", dataset, "ce").record.data.hash
+
+
+def test_resuming_under_another_version_says_so(tmp_path, capsys):
+    train(tmp_path / "run", tiny_dataset(kind="vector"), "ce")
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace(torch.__version__.split("+")[0], "1.0.0"))
+    train(tmp_path / "run", tiny_dataset(kind="vector"), "ce", resume=True, progress=True)
+    assert "began under" in capsys.readouterr().out

@@ -125,7 +125,18 @@ def open_folder(
                 "It may be of another version of longtail; use --out FOLDER for a new run."
             ) from error
     truncate(folder / "log.jsonl", state.step)
-    return [*(checkpoint.notes if checkpoint else []), f"Resuming {folder} at step {state.step}."]
+    notes = [*(checkpoint.notes if checkpoint else []), f"Resuming {folder} at step {state.step}."]
+    if stored.get("versions") != configured["versions"]:
+        notes.append(
+            f"It began under {_listed(stored.get('versions'))} and goes on under "
+            f"{_listed(configured['versions'])}: it need not end bit for bit as it would have."
+        )
+    return notes
+
+
+def _listed(versions: Any) -> str:
+    names = versions if isinstance(versions, dict) else {}
+    return ", ".join(f"{name} {version}" for name, version in names.items()) or "other versions"
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -141,7 +152,7 @@ def as_values(configured: dict[str, Any]) -> dict[str, Any]:
 
 def _compare(folder: Path, stored: dict[str, Any], configured: dict[str, Any]) -> None:
     now = as_values(configured)
-    names = [name for name in now if stored.get(name) != now[name]]
+    names = [n for n in now if n != "versions" and stored.get(n) != now[n]]
     if names:
         differences = "; ".join(_difference(name, stored.get(name), now[name]) for name in names)
         raise CheckpointError(

@@ -10,7 +10,7 @@ from longtail.data.batches import Normalisation, input_statistics
 from longtail.data.dataset import Dataset
 from longtail.errors import DataError, UsageError
 from longtail.methods.resolve import Resolved
-from longtail.record import Decisions
+from longtail.record import Decisions, versions
 
 Switch = Literal["auto", "on", "off"]
 
@@ -112,7 +112,7 @@ def decide(device: str, precision: str, threads: int | None, compile_model: Swit
 
 
 def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str, Any]:
-    """What must be equal for a checkpoint to be continued."""
+    """What must be equal for a checkpoint to be continued, and the versions, which should be."""
     resolved = plan.resolved
     return {
         "method": resolved.method,
@@ -126,6 +126,7 @@ def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str
         "train_counts": dataset.counts.tolist(),
         "holdout": holdout,
         "decisions": dataclasses.asdict(plan.decisions),
+        "versions": versions(("longtail", "torch")),
     }
 
 
