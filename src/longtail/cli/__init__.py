@@ -7,13 +7,16 @@ import sys
 
 import typer
 
+from longtail import __version__
 from longtail.cli import data, demo, evaluate, methods, predict, train
 from longtail.errors import LongtailError
 
 app = typer.Typer(
     name="longtail",
-    help="Train classifiers that also work on rare classes.",
+    help="Train classifiers that also work on rare classes. --version prints the version.",
     no_args_is_help=True,
+    # Options of the group are parsed by pydantic, whose import would slow down every verb's help.
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,25 +29,11 @@ app.command()(methods.methods)
 app.add_typer(data.app, name="data")
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from longtail import __version__
-
-        typer.echo(f"longtail {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
-    ),
-) -> None:
-    del version
-
-
 def main() -> None:
     """Run the command line; an error a person can mend becomes a message and an exit code."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"longtail {__version__}")
+        sys.exit(0)
     try:
         app()
     except LongtailError as error:
