@@ -7,19 +7,15 @@ import sys
 
 import typer
 
-from longtail import __version__
 from longtail.cli import data, demo, evaluate, methods, predict, train
 from longtail.errors import LongtailError
 
 app = typer.Typer(
     name="longtail",
-    help="Train classifiers that also work on rare classes. --version prints the version.",
+    help="Train classifiers that also work on rare classes.",
     no_args_is_help=True,
-    # Options of the group are parsed by pydantic, whose import would slow down every verb's help.
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
 app.command()(train.train)
@@ -29,13 +25,41 @@ app.command()(methods.methods)
 app.add_typer(data.app, name="data")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from longtail import __version__
+
+        typer.echo(f"longtail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    del version
+
+
+def dispatch(words: list[str]) -> None:
+    """Run the verb that the words begin with, or the group itself.
+
+    The verb is called past its group: parsing even a group's untouched options imports pydantic,
+    which a verb's help can do without.
+    """
+    command, path = typer.main.get_command(app), ["longtail"]
+    while words and words[0] in getattr(command, "commands", {}):
+        path.append(words[0])
+        command = command.commands[words[0]]  # type: ignore[attr-defined]
+        words = words[1:]
+    command(args=words, prog_name=" ".join(path))
+
+
 def main() -> None:
     """Run the command line; an error a person can mend becomes a message and an exit code."""
-    if sys.argv[1:] == ["--version"]:
-        print(f"longtail {__version__}")
-        sys.exit(0)
     try:
-        app()
+        dispatch(sys.argv[1:])
     except LongtailError as error:
         print(f"longtail: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
