@@ -2,8 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from longtail.training.folder import decisions_for, locked, open_folder, stored_
 from longtail.training.loop import fit, initial_state
 from longtail.training.plan import Plan, Switch, configuration, make_plan
 from longtail.training.state import TrainState
+from longtail.training.threads import torch_threads
 
 _RECORDED_VERSIONS = ("longtail", "torch", "torchvision", "numpy", "pillow", "safetensors")
 
@@ -126,7 +126,7 @@ def train(
             decisions=decisions_for(stored, device, precision, threads, compile),
         )
         options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
-        with _torch_threads(plan.decisions.threads):
+        with torch_threads(plan.decisions.threads):
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
@@ -277,14 +277,3 @@ def _hashed(dataset: Dataset) -> Dataset:
     if dataset.data_hash:
         return dataset
     return dataclasses.replace(dataset, data_hash=pictures_hash(dataset.train.inputs))
-
-
-@contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    """Run with this many threads, and leave the caller's number as it was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -105,7 +105,7 @@ def decide(device: str, precision: str, threads: int | None, compile_model: Swit
         raise UsageError(f"--threads {threads}: it must be at least 1.")
     return Decisions(
         precision=precision,
-        threads=threads or _usable_cores(),
+        threads=threads or usable_cores(),
         compile=compile_model == "on",
         device=device,
     )
@@ -130,7 +130,8 @@ def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str
     }
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores this process may run on."""
     usable = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(usable(0)) if usable else os.cpu_count() or 1
 
