@@ -209,3 +209,9 @@ def test_read_only_memory_maps_are_read_without_a_warning(tmp_path):
 def test_what_does_not_fill_a_batch_is_left_out():
     assert len(batches(pictures(), batch_size=22)) == 1
     assert batches(pictures(), batch_size=23) == []
+
+
+def test_a_feature_far_from_zero_is_standardised_exactly():
+    values = torch.tensor([[1_000_000.0], [1_000_001.0]])
+    statistics = Normalisation((1_000_000.5,), (0.5,))
+    assert normalise(values, statistics).flatten().tolist() == [-1.0, 1.0]

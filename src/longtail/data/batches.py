@@ -55,13 +55,14 @@ def fetch_from(split: Split, device: torch.device) -> Fetch:
 
 def normalise(samples: Tensor, statistics: Normalisation) -> Tensor:
     """uint8 [b, 3, h, w] pictures or float [b, d] vectors to float32 of mean 0 and deviation 1."""
-    pictures = samples.dtype == torch.uint8
-    shape = (1, -1, 1, 1) if pictures else (1, -1)
-    mean = torch.tensor(statistics.mean, device=samples.device).view(shape)
-    std = torch.tensor(statistics.std, device=samples.device).view(shape)
-    scale = 255.0 if pictures else 1.0
-    # One multiplication and one subtraction a value.
-    return samples.float() * (1.0 / (scale * std)) - mean / std
+    mean = torch.tensor(statistics.mean, device=samples.device)
+    std = torch.tensor(statistics.std, device=samples.device)
+    if samples.dtype != torch.uint8:
+        # A feature's mean may be far larger than its spread: subtract before dividing.
+        return (samples.float() - mean) / std
+    mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+    # Channels are of one size: one multiplication and one subtraction a value.
+    return samples.float() * (1.0 / (255.0 * std)) - mean / std
 
 
 def make_views(
