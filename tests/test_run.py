@@ -254,3 +254,62 @@ def test_resuming_under_another_version_says_so(tmp_path, capsys):
     config.write_text(config.read_text().replace(torch.__version__.split("+")[0], "1.0.0"))
     train(tmp_path / "run", tiny_dataset(kind="vector"), "ce", resume=True, progress=True)
     assert "began under" in capsys.readouterr().out
+
+
+def test_starting_in_a_folder_of_hidden_files_leaves_them(tmp_path):
+    precious = tmp_path / "here" / ".env"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    with pytest.raises(UsageError, match="backbone"):
+        train(tmp_path / "here", tiny_dataset(), backbone="resnet9000x")
+    assert precious.read_text() == "precious"
+
+
+def test_a_dataset_by_hand_is_cut_and_held_out_like_any_other(tmp_path):
+    record = train(
+        tmp_path / "run", tiny_dataset(kind="vector"), "ce", imbalance=3, holdout="0.25"
+    ).record
+    assert record.data.train_counts == (9, 4, 3)
+    assert record.metrics.holdout is not None
+    assert record.selection == "hold-out"
+
+
+def test_a_finished_run_is_left_as_it_was_by_resuming(tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    train(tmp_path / "run", dataset, "ce")
+    before = (tmp_path / "run" / "record.json").read_bytes()
+    train(tmp_path / "run", dataset, "ce", resume=True)
+    assert (tmp_path / "run" / "record.json").read_bytes() == before
+
+
+def test_other_labels_of_the_same_pictures_are_another_configuration(tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    train(tmp_path / "run", dataset, "ce")
+    train_split = dataset.train
+    labels = train_split.labels.copy()
+    one, other = int(np.flatnonzero(labels == 0)[0]), int(np.flatnonzero(labels == 1)[0])
+    labels[[one, other]] = labels[[other, one]]
+    swapped = dataclasses.replace(dataset, train=dataclasses.replace(train_split, labels=labels))
+    with pytest.raises(CheckpointError, match="labels_and_test"):
+        train(tmp_path / "run", swapped, "ce", resume=True)
+
+
+def test_a_set_without_splits_is_evaluated_whole(on_vectors, tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    path = tmp_path / "all.npz"
+    names = np.array(dataset.class_names)
+    np.savez(path, inputs=dataset.train.inputs, labels=dataset.train.labels, class_names=names)
+    assert on_vectors.confusion(str(path)).sum() == len(dataset.train)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        (np.full((2, 5), np.nan, np.float32), "first in row 0"),
+        (np.array([["a"] * 5]), "pass float"),
+        (np.zeros((2, 4), np.float32), "trained on"),
+    ],
+)
+def test_arrays_that_cannot_be_predicted_are_named(on_vectors, inputs, says):
+    with pytest.raises(DataError, match=says):
+        on_vectors.predict(inputs)

@@ -54,3 +54,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"{hint}Known: {', '.join(names)}."
+
+
+def printable(text: str) -> str:
+    """A name without the control characters that a terminal would obey, each shown as "?".
+
+    >>> printable("d\x1b[31mog, [red]cat[/red]")
+    'd?[31mog, [red]cat[/red]'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -10,9 +10,9 @@ import torch
 
 from longtail.data.batches import Normalisation
 from longtail.data.dataset import Dataset, Split
-from longtail.data.hashing import pictures_hash
-from longtail.data.load import load_dataset
-from longtail.evaluation import as_predictions, measure, score
+from longtail.data.load import load_dataset, prepare
+from longtail.errors import UsageError
+from longtail.evaluation import as_predictions, measure
 from longtail.methods.resolve import RecipeKind, resolve
 from longtail.nn.encoders import count_parameters, default_backbone
 from longtail.nn.model import Model
@@ -32,12 +32,14 @@ from longtail.record import (
 )
 from longtail.run import Run, load
 from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
-from longtail.training.loop import fit, initial_state
+from longtail.training.loop import fit, initial_state, num_steps
 from longtail.training.plan import Plan, Switch, configuration, make_plan
+from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
 
 _RECORDED_VERSIONS = ("longtail", "torch", "torchvision", "numpy", "pillow", "safetensors")
+_FEW_STEPS = 500
 
 
 def train(
@@ -77,7 +79,7 @@ def train(
         batch_size: the recipe's when left out.
         imbalance: cuts the data to this ratio of largest to smallest class.
         holdout: "0.1" or "discarded:20": what choices are made on.
-        image_size: side in pixels that class folders are resized to.
+        image_size: side in pixels that class folders are resized to; a `Dataset` has its own.
         eval_every: epochs between two live accuracies; 20 of them a run when left out.
         device: "auto", "cpu", "cuda", ...
         precision: "auto", "bf16" or "fp32".
@@ -99,17 +101,20 @@ def train(
         Interrupted: a signal asked for the end.
     """
     folder = Path(out) if out is not None else default_folder(data, method, seed)
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"--seed {seed}: it must lie in 0..{2**32 - 1}.")
     # Names and the folder are checked before data are read, which may take minutes, and before
     # anything is written into a folder that may not be a run's.
     resolve(method, DataInfo(np.ones(2, np.int64)), knobs=knobs, recipe=recipe)
     stored_configuration(folder, resume)
     with locked(folder):
         stored = stored_configuration(folder, resume)
-        dataset = (
-            _hashed(data)
-            if isinstance(data, Dataset)
-            else load_dataset(data, imbalance=imbalance, holdout=holdout, image_size=image_size)
-        )
+        if isinstance(data, Dataset):
+            dataset = prepare(data, imbalance=imbalance, holdout=holdout)
+        else:
+            dataset = load_dataset(
+                data, imbalance=imbalance, holdout=holdout, image_size=image_size
+            )
         plan = make_plan(
             dataset,
             resolve(
@@ -130,7 +135,10 @@ def train(
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
-                print(*dataset.notes, *notes, sep="\n")
+                print(*dataset.notes, *notes, length_of(plan, dataset), sep="\n")
+            # A finished run is left as it is: its record says which code it was that ran.
+            if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
+                return load(folder)
             fit(
                 plan,
                 dataset,
@@ -242,14 +250,7 @@ def _evaluate_split(
     """Write `predictions-NAME.npz` and return the metrics."""
     if split is None:
         return None
-    scores = score(
-        model,
-        split,
-        statistics=plan.statistics,
-        posthoc=plan.resolved.recipe.posthoc,
-        device=plan.device,
-        precision=plan.decisions.precision,
-    )
+    scores = score_split(plan, model, split)
     with torch.no_grad():
         prototypes = model.eval().prototypes()
     as_predictions(scores, split, prototypes).write(folder / f"predictions-{name}.npz")
@@ -272,8 +273,14 @@ def _provenance(plan: Plan, state: TrainState) -> Provenance:
     )
 
 
-def _hashed(dataset: Dataset) -> Dataset:
-    """With the hash that a dataset made by hand may lack, and that a resumption compares."""
-    if dataset.data_hash:
-        return dataset
-    return dataclasses.replace(dataset, data_hash=pictures_hash(dataset.train.inputs))
+def length_of(plan: Plan, dataset: Dataset) -> str:
+    """How long a run is, in words, since small data make epochs of very few steps."""
+    steps, batch = num_steps(plan, dataset), plan.resolved.settings.batch_size
+    text = f"{steps:,} steps of {batch} samples, {steps // plan.resolved.settings.epochs} an epoch."
+    if steps < _FEW_STEPS:
+        text += " That is little to learn from: try more --epochs or a smaller --batch-size."
+    return text
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "record.json").exists() and (folder / "model.safetensors").exists()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from longtail.data.batches import Normalisation
-from longtail.data.dataset import Dataset, Split, split_of
+from longtail.data.dataset import Dataset, Split, joined, split_of
 from longtail.data.decode import decode
 from longtail.data.load import SOURCES, load_dataset
 from longtail.errors import CheckpointError, DataError
@@ -66,8 +66,9 @@ class Run:
             self.record.seed,
         )
         path = self.folder / "model.safetensors"
+        weights = read_weights(path)
         try:
-            model.load_state_dict(read_weights(path))
+            model.load_state_dict(weights)
         except RuntimeError as error:
             raise CheckpointError(
                 f"{path}: not the weights of this run ({str(error).splitlines()[0]}). Its "
@@ -86,7 +87,8 @@ class Run:
         """Metrics on the test split of `data`, or on the run's own.
 
         Args:
-            data: what `train` takes, with the same classes; None is the run's own test split.
+            data: what `train` takes, with the same classes: its test split, or all of it where it
+                has none of its own; None is the run's own test split.
 
         Raises:
             DataError: no test split, other classes, or inputs of another shape.
@@ -146,7 +148,7 @@ class Run:
             statistics=Normalisation(data.mean or (), data.std or ()),
             posthoc=self.resolved.recipe.posthoc,
             device=torch.device("cpu"),
-            precision="fp32",
+            precision=self.record.decisions.precision,
         )
 
     def _test_split(self, data: str | Dataset) -> Split:
@@ -163,19 +165,33 @@ class Run:
             )
         if data.test is None:
             raise DataError(f"{data.name} has no test split to evaluate on.")
-        return data.test
+        # A set that only training would divide is measured whole.
+        return joined(data.train, data.test) if data.split_here else data.test
 
     def _inputs(
         self, images: Sequence[str | Path] | npt.NDArray[np.generic]
     ) -> tuple[npt.NDArray[np.generic], list[str]]:
         if isinstance(images, np.ndarray):
-            wide = images.astype(np.float32) if self.record.data.kind == "vector" else images
-            return wide, [str(row) for row in range(len(images))]
+            return self._checked(images), [str(row) for row in range(len(images))]
         size = self.record.data.image_size
         if size is None:
             raise DataError("This run was trained on vectors; pass an array [n, d], not files.")
         decoded = [decode(Path(path), size) for path in images]
         return np.stack(decoded) if decoded else np.empty(0), [str(path) for path in images]
+
+    def _checked(self, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """An array of the type that the run's own data have."""
+        vectors = self.record.data.kind == "vector"
+        fits = np.issubdtype(inputs.dtype, np.floating) if vectors else inputs.dtype == np.uint8
+        if not fits:
+            wanted = "float [n, d]" if vectors else "uint8 [n, h, w, 3]"
+            raise DataError(f"The inputs are {inputs.dtype} {inputs.shape}; pass {wanted}.")
+        if not vectors:
+            return inputs
+        bad = np.flatnonzero(~np.isfinite(inputs).reshape(len(inputs), -1).all(1))
+        if bad.size:
+            raise DataError(f"{bad.size} vectors are not finite, the first in row {bad[0]}.")
+        return inputs.astype(np.float32)
 
 
 def load(path: str | Path) -> Run:
@@ -184,4 +200,6 @@ def load(path: str | Path) -> Run:
     Raises:
         CheckpointError: no run, one that has not finished, or a corrupt record.
     """
+    if not Path(path).is_dir():
+        raise CheckpointError(f"{path}: no such run folder; name one that `longtail train` wrote.")
     return Run(Path(path), read_record(Path(path) / "record.json"))

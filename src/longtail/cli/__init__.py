@@ -8,7 +8,7 @@ import sys
 import typer
 
 from longtail.cli import data, demo, evaluate, methods, predict, train
-from longtail.errors import LongtailError
+from longtail.errors import DataError, LongtailError, printable
 
 app = typer.Typer(
     name="longtail",
@@ -61,9 +61,18 @@ def main() -> None:
     try:
         dispatch(sys.argv[1:])
     except LongtailError as error:
-        print(f"longtail: {error}", file=sys.stderr)
+        _complain(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone; that is no failure of ours.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A disk that is full, a folder that may not be written: the system's own words say it.
+        _complain(error)
+        sys.exit(DataError.exit_code)
+
+
+def _complain(error: Exception) -> None:
+    """Print a message, which may quote a folder's or a class's name."""
+    print("longtail:", "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)

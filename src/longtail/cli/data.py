@@ -52,6 +52,8 @@ def cut(
     if out.exists():
         raise UsageError(f"{out} exists already; remove it, or give --out another name.")
     dataset = load_dataset(data, imbalance=imbalance)
+    if dataset.discarded is None:
+        raise UsageError(f"{data} has no cut of its own; add e.g. --imbalance 100.")
     write = write_archive if out.suffix == ".npz" else write_folders
     write(dataset, out)
     typer.echo("\n".join(dataset.notes))

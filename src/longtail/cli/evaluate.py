@@ -27,7 +27,8 @@ def evaluate(
     finished = load(run)
     confusion = finished.confusion(data)
     metrics = summarise_confusion(confusion, finished.record.data.train_counts)
-    typer.echo("\n".join(metrics_lines(data or finished.record.data.name, metrics)))
+    name = f"{data or finished.record.data.name} ({confusion.sum():,} samples)"
+    typer.echo("\n".join(metrics_lines(name, metrics)))
     if per_class:
         typer.echo("\n".join(_class_lines(finished.record, confusion)))
 
@@ -37,9 +38,11 @@ def _class_lines(record: "Record", confusion: Any) -> Iterator[str]:
     import numpy as np
 
     from longtail.cli.show import percent
+    from longtail.errors import printable
     from longtail.metrics import wilson_interval
 
-    names, counts = record.data.class_names, np.asarray(record.data.train_counts)
+    names = [printable(name) for name in record.data.class_names]
+    counts = np.asarray(record.data.train_counts)
     correct, total = np.diagonal(confusion), confusion.sum(1)
     low, high = wilson_interval(correct, total)
     mistakes = confusion - np.diag(correct)

@@ -13,8 +13,11 @@ def predict(
 ) -> None:
     """Print the most probable classes of pictures, tab-separated: file, class, probability, ..."""
     from longtail.data.decode import picture_files
+    from longtail.errors import printable
     from longtail.run import load
 
     for prediction in load(run).predict(picture_files(images), top_k):
-        pairs = zip(prediction.classes, prediction.probabilities, strict=True)
-        typer.echo("\t".join([prediction.source, *(f"{name}\t{p:.4f}" for name, p in pairs)]))
+        names = map(printable, prediction.classes)
+        pairs = zip(names, prediction.probabilities, strict=True)
+        shown = (f"{name}\t{p:.4f}" for name, p in pairs)
+        typer.echo("\t".join([printable(prediction.source), *shown]))

@@ -1,5 +1,6 @@
 """Numbers as lines of text, the same in every verb."""
 
+from longtail.errors import printable
 from longtail.record import SplitMetrics
 
 
@@ -21,7 +22,7 @@ def metrics_lines(name: str, metrics: SplitMetrics) -> list[str]:
         else ""
     )
     return [
-        f"{name}: balanced accuracy {percent(metrics.balanced_accuracy)} %, "
+        f"{printable(name)}: balanced accuracy {percent(metrics.balanced_accuracy)} %, "
         f"harmonic mean {percent(metrics.harmonic_mean_accuracy)} %{zero}",
         f"  many {percent(metrics.many)}  medium {percent(metrics.medium)}  "
         f"few {percent(metrics.few)}  all pictures {percent(metrics.accuracy)}{absent}",

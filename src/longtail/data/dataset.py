@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from longtail.data.rows import take_rows
 from longtail.errors import DataError
 
 Kind = Literal["photo", "digits", "vector"]
@@ -22,7 +23,8 @@ class Split:
     """Some samples of a dataset.
 
     Attributes:
-        inputs: uint8 [n, h, w, 3] pictures or float32 [n, d] vectors.
+        inputs: uint8 [n, h, w, 3] pictures or float32 [n, d] vectors; an array, a memory map, or
+            `Rows` of one, which is indexed and iterated alike.
         labels: int64 [n], class ids in [0, num_classes).
         index: int64 [n], the sample's position in its source's own order, for naming it later.
     """
@@ -37,7 +39,8 @@ class Split:
 
     def take(self, positions: npt.NDArray[np.int64]) -> "Split":
         """The samples at `positions`, in that order."""
-        return Split(self.inputs[positions], self.labels[positions], self.index[positions])
+        chosen = take_rows(self.inputs, positions)
+        return Split(chosen, self.labels[positions], self.index[positions])
 
 
 def split_of(inputs: npt.NDArray[np.generic], labels: npt.ArrayLike) -> Split:
@@ -63,6 +66,7 @@ class Dataset:
             the hold-out, so every hold-out of one cut shares it.
         normalisation: mean and deviation of each channel that papers fix for these data, for
             pictures in [0, 1]; None has them measured on train.
+        split_here: whether train and test were one set that longtail divided.
         notes: what was done to the data on the way, in sentences (shown and recorded).
     """
 
@@ -76,6 +80,7 @@ class Dataset:
     discarded: Split | None = None
     data_hash: str = ""
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    split_here: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,6 +97,15 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """(h, w, 3) of a picture or (d,) of a vector."""
         return tuple(self.train.inputs.shape[1:])
+
+
+def joined(first: Split, second: Split) -> Split:
+    """The samples of both, in memory."""
+    return Split(
+        np.concatenate([first.inputs, second.inputs]),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.index, second.index]),
+    )
 
 
 def class_counts(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """The hold-out: labelled pictures kept from training, so that nothing is chosen on test.
 
-Which pictures are held out follows from their place in their source alone. Seeds and methods share
-the hold-out of one cut, and adding a picture to a folder does not reshuffle it.
+Which pictures are held out follows from their place in their source alone, so seeds and methods
+share the hold-out of one dataset. Adding pictures to a folder moves those places and draws anew.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from longtail.data.cut import naming
-from longtail.data.dataset import Dataset, Split, class_counts
+from longtail.data.dataset import Dataset, Split, class_counts, joined
 from longtail.errors import DataError, UsageError
 from longtail.keyed import fold
 from longtail.prior import Counts
@@ -130,7 +130,7 @@ def _from_discarded(dataset: Dataset, per_class: int) -> Dataset:
     chosen = keyed_draw(dataset.train, taken, "holdout")
     notes = [f"Hold-out: {per_class} samples a class of what the cut threw away."]
     notes += _shortfall(dataset, taken, given + taken < per_class)
-    return _replaced(dataset, chosen, _joined(free, _part(dataset.train, chosen)), notes)
+    return _replaced(dataset, chosen, joined(free, _part(dataset.train, chosen)), notes)
 
 
 def _shortfall(dataset: Dataset, taken: Counts, incomplete: Mask) -> list[str]:
@@ -160,11 +160,3 @@ def _replaced(dataset: Dataset, chosen: Mask, holdout: Split, notes: list[str]) 
 
 def _part(split: Split, chosen: Mask) -> Split:
     return split.take(np.flatnonzero(chosen))
-
-
-def _joined(a: Split, b: Split) -> Split:
-    return Split(
-        np.concatenate([a.inputs, b.inputs]),
-        np.concatenate([a.labels, b.labels]),
-        np.concatenate([a.index, b.index]),
-    )

@@ -12,6 +12,7 @@ from longtail.data.decode import PictureError, decode_quietly
 from longtail.data.layout import is_picture
 from longtail.data.sources.folder import each_picture, with_progress
 from longtail.data.tree import open_tree
+from longtail.errors import printable
 from longtail.prior import Group, groups, imbalance_ratio
 
 SMALLEST_SHOWN = 5
@@ -126,7 +127,7 @@ def render(inspection: Inspection, names: FileNames | None = None) -> list[str]:
         *_histogram(inspection),
         "",
         *_copies(inspection, names or {}),
-        *map(_plain, inspection.notes),
+        *map(printable, inspection.notes),
     ]
 
 
@@ -157,7 +158,7 @@ def _samples(name: str, split: Split) -> Iterator[Sample]:
 def _summary(inspection: Inspection) -> Iterator[str]:
     shape = " x ".join(map(str, inspection.input_shape))
     sizes = ", ".join(f"{sum(counts):,} {name}" for name, counts in inspection.counts.items())
-    yield f"{_plain(inspection.name)}: {len(inspection.class_names)} classes, {sizes}, each {shape}"
+    yield f"{printable(inspection.name)}: {len(inspection.class_names)} classes, {sizes}, each {shape}"
     train = inspection.counts["train"]
     yield (
         f"Imbalance {inspection.imbalance_ratio:,.4g}: the largest class has {max(train):,} train "
@@ -165,7 +166,7 @@ def _summary(inspection: Inspection) -> Iterator[str]:
     )
     members = ", ".join(f"{number} {group}" for group, number in inspection.groups.items())
     yield f"Classes by train samples: {members} (more than 100, 20 to 100, fewer than 20)"
-    rare = ", ".join(f"{_plain(name)} {count:,}" for name, count in inspection.smallest)
+    rare = ", ".join(f"{printable(name)} {count:,}" for name, count in inspection.smallest)
     yield f"Smallest classes: {rare}"
 
 
@@ -173,7 +174,7 @@ def _histogram(inspection: Inspection) -> Iterator[str]:
     """One bar a class, largest first; of many classes the two ends."""
     train = inspection.counts["train"]
     order = sorted(range(len(train)), key=lambda label: (-train[label], label))
-    names = [_plain(name) for name in inspection.class_names]
+    names = [printable(name) for name in inspection.class_names]
     skipped = len(order) - MOST_ROWS if len(order) > MOST_ROWS else 0
     head = order[: MOST_ROWS // 2] if skipped else order
     tail = order[-(MOST_ROWS // 2) :] if skipped else []
@@ -225,9 +226,4 @@ def _copies(inspection: Inspection, names: FileNames) -> Iterator[str]:
 def _shown(sample: Sample, class_names: Sequence[str], names: FileNames) -> str:
     """The sample's file, or `train 12 (cat)`."""
     file = names.get(sample.split, {}).get(sample.index)
-    return _plain(file or f"{sample.split} {sample.index} ({class_names[sample.label]})")
-
-
-def _plain(name: str) -> str:
-    """A folder's name without the control characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
+    return printable(file or f"{sample.split} {sample.index} ({class_names[sample.label]})")

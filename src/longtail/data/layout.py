@@ -46,11 +46,13 @@ class Layout:
     Attributes:
         class_names: one folder name a class id.
         pictures: split ("train", "holdout", "test") -> its pictures, class by class.
+        split_here: whether the test split was divided off here.
         notes: what was left out or decided, in sentences.
     """
 
     class_names: tuple[str, ...]
     pictures: dict[str, list[Picture]]
+    split_here: bool
     notes: tuple[str, ...]
 
 
@@ -81,7 +83,7 @@ def lay_out(tree: Tree, path: Path) -> Layout:
     else:
         pictures, note = _split_off_test(pictures["train"], class_names)
         notes.append(note)
-    return Layout(class_names, pictures, tuple(notes))
+    return Layout(class_names, pictures, not divided, tuple(notes))
 
 
 def is_picture(name: str) -> bool:

@@ -60,10 +60,26 @@ def load_dataset(
     source = SOURCES.get(spec) or Source(partial(_load_path, spec, image_size))
     dataset = source.load()
     _check_size(dataset, image_size)
-    _check_trainable(dataset)
     factor = source.imbalance if imbalance is None else imbalance
-    if factor is not None:
-        dataset = cut(dataset, factor)
+    return prepare(dataset, imbalance=factor, holdout=holdout)
+
+
+def prepare(
+    dataset: Dataset, *, imbalance: float | None = None, holdout: str | None = None
+) -> Dataset:
+    """Check a dataset, cut it, hash it and set a hold-out aside, as `load_dataset` does.
+
+    Args:
+        dataset: from a source, or made by hand.
+        imbalance: largest class over smallest; None cuts nothing.
+        holdout: "0.1" or "discarded:20"; None sets nothing aside.
+
+    Raises:
+        UsageError, DataError: as `load_dataset`.
+    """
+    _check_trainable(dataset)
+    if imbalance is not None:
+        dataset = cut(dataset, imbalance)
         _check_trainable(dataset)
     if not dataset.data_hash:
         dataset = dataclasses.replace(dataset, data_hash=pictures_hash(dataset.train.inputs))

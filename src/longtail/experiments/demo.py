@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from longtail.data.dataset import Dataset
 from longtail.data.load import load_dataset
-from longtail.evaluation import measure, score
+from longtail.evaluation import measure
 from longtail.methods import METHODS
 from longtail.methods.resolve import resolve
 from longtail.recipe import DataInfo
 from longtail.record import SplitMetrics
 from longtail.training.loop import fit, initial_state
 from longtail.training.plan import Plan, decide, make_plan, usable_cores
+from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
 
@@ -55,6 +56,9 @@ def run_demo(out: Path, *, seeds: Sequence[int] = SEEDS, epochs: int = 40) -> It
         epochs: of each run; 6 steps each.
     """
     began = time.monotonic()
+    out.mkdir(
+        parents=True, exist_ok=True
+    )  # first: a folder that may not be written costs no minute
     dataset = load_dataset("digits-lt")
     assert dataset.test is not None  # scikit-learn's digits are split by us
     yield f"{dataset.name}: {', '.join(map(str, dataset.counts))} training pictures a class"
@@ -69,7 +73,6 @@ def run_demo(out: Path, *, seeds: Sequence[int] = SEEDS, epochs: int = 40) -> It
             shown = f"{100 * run.metrics.balanced_accuracy:.1f}"
             title = METHODS[run.method].title
             yield f"  seed {plan.seed}  {title:17} balanced accuracy {shown} %"
-    out.mkdir(parents=True, exist_ok=True)
     _draw(trained, dataset.counts, out / "demo.svg")
     yield ""
     yield from _table(trained)
@@ -99,14 +102,7 @@ def demo_plan(dataset: Dataset, method: str, seed: int, epochs: int) -> Plan:
 def _train(dataset: Dataset, plan: Plan, state: TrainState) -> Trained:
     assert dataset.test is not None
     fit(plan, dataset, state)
-    scores = score(
-        state.model,
-        dataset.test,
-        statistics=plan.statistics,
-        posthoc=plan.resolved.recipe.posthoc,
-        device=plan.device,
-        precision=plan.decisions.precision,
-    )
+    scores = score_split(plan, state.model, dataset.test)
     metrics = measure(scores, dataset.test, dataset.counts)
     return Trained(plan.resolved.method, metrics, state.step)
 

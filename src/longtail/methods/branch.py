@@ -9,6 +9,7 @@ from typing import cast, get_args
 from longtail.errors import UsageError
 from longtail.losses import ContrastiveLoss, LogitAdjustedLoss
 from longtail.losses.contrastive import ScaleOn
+from longtail.methods.knobs import at_least
 from longtail.nn.heads import Heads
 from longtail.recipe import (
     Compression,
@@ -39,7 +40,15 @@ def contrastive_branch(
     compression_start: float = 0.8,
 ) -> Recipe:
     """ce_weight * logit adjustment + contrastive_weight * the contrastive loss of the switches."""
-    _check(temperature, hidden_width, embedding_width, compression_start)
+    at_least("la_tau", la_tau, 0)
+    at_least("ce_weight", ce_weight, 0)
+    at_least("contrastive_weight", contrastive_weight, 0)
+    at_least("hidden_width", hidden_width, 1)
+    at_least("embedding_width", embedding_width, 1)
+    at_least("compression_factor", compression_factor, 0)
+    _check_fractions(threshold=compression_threshold, start=compression_start)
+    if not temperature > 0:
+        raise UsageError(f"temperature is {temperature}; it must be above 0.")
     scale_on: ScaleOn = "both"
     reads: tuple[Output, ...] = ("embeddings", "prototypes")
     if compression in get_args(ScaleOn):
@@ -66,11 +75,7 @@ def contrastive_branch(
     )
 
 
-def _check(temperature: float, hidden: int, embedding: int, start: float) -> None:
-    """Raise `UsageError` for what would fail, or do nothing, only once training has begun."""
-    if not temperature > 0:
-        raise UsageError(f"temperature is {temperature}; it must be above 0.")
-    if hidden < 1 or embedding < 1:
-        raise UsageError("hidden_width and embedding_width must be at least 1.")
-    if not 0 <= start <= 1:
-        raise UsageError(f"compression_start is {start}; it is a fraction of training, 0 to 1.")
+def _check_fractions(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise UsageError(f"compression_{name} is {value}; it is a fraction, 0 to 1.")

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from longtail.losses import CrossEntropyLoss, LogitAdjustedLoss, posthoc_logit_adjustment
+from longtail.methods.knobs import at_least
 from longtail.methods.settings import logit_adjustment_settings
 from longtail.nn.heads import Heads
 from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
@@ -22,6 +23,7 @@ def logit_adjustment(data: DataInfo, *, la_tau: float = 1.3) -> Recipe:
         data: class counts.
         la_tau: strength of the prior, 0 or more; 1.3 is RCL's grid search, 1 the original's.
     """
+    at_least("la_tau", la_tau, 0)
     term = Term("logit", 1.0, LogitAdjustedLoss(data.class_counts, la_tau))
     return Recipe(views=("strong",), heads=Heads(), stages=(Stage((term,)),))
 
@@ -36,6 +38,7 @@ def posthoc_logit_adjustment_method(data: DataInfo, *, la_tau: float = 1.0) -> R
         data: class counts.
         la_tau: strength of the prior taken off; 1 is the Bayes rule for a uniform test prior.
     """
+    at_least("la_tau", la_tau, 0)
     counts = torch.from_numpy(data.class_counts)
     return Recipe(
         views=("strong",),

@@ -3,8 +3,9 @@
 import torch
 
 from longtail.data.dataset import Dataset
-from longtail.evaluation import measure, score
+from longtail.evaluation import measure
 from longtail.training.plan import Plan
+from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 
 
@@ -25,14 +26,7 @@ def choose_weak_classes(plan: Plan, dataset: Dataset, state: TrainState, epoch: 
     if compression is None or epoch != min(round(compression.start * epochs), epochs - 1):
         return
     assert dataset.holdout is not None  # make_plan has refused the run otherwise
-    scores = score(
-        state.model,
-        dataset.holdout,
-        statistics=plan.statistics,
-        posthoc=plan.resolved.recipe.posthoc,
-        device=plan.device,
-        precision=plan.decisions.precision,
-    )
+    scores = score_split(plan, state.model, dataset.holdout)
     per_class = measure(scores, dataset.holdout, dataset.counts).per_class
     # A class without a hold-out picture is not known to be weak.
     weak = [accuracy is not None and accuracy < compression.threshold for accuracy in per_class]

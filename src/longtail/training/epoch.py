@@ -6,12 +6,13 @@ from typing import Any
 
 from longtail.data.dataset import Dataset
 from longtail.errors import NumericError
-from longtail.evaluation import measure, score
+from longtail.evaluation import measure
 from longtail.optim import learning_rate
 from longtail.recipe import Stage
 from longtail.record import BestOnTest, SplitMetrics
 from longtail.training.log import append_line
 from longtail.training.plan import Plan
+from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 
 
@@ -59,14 +60,7 @@ def _live_accuracy(plan: Plan, dataset: Dataset, state: TrainState, epoch: int) 
     name, split = ("holdout", dataset.holdout) if dataset.holdout else ("test", dataset.test)
     if split is None:
         return {}
-    scores = score(
-        state.model,
-        split,
-        statistics=plan.statistics,
-        posthoc=plan.resolved.recipe.posthoc,
-        device=plan.device,
-        precision=plan.decisions.precision,
-    )
+    scores = score_split(plan, state.model, split)
     metrics = measure(scores, split, dataset.counts)
     if name == "holdout":
         _select(state, metrics, epoch)

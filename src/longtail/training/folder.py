@@ -1,9 +1,8 @@
 """The run folder: its configuration, refusing to overwrite, and going on where it stopped."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,14 @@ _LOCK = ".lock"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, made if missing, against a second process; removed if left empty.
+    """Hold a run's folder, made if missing, against a second process.
+
+    A folder made here and left without a file of a run is removed again; nothing else ever is.
 
     Raises:
         CheckpointError: another process holds it.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / _LOCK)
@@ -43,9 +45,11 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if made and {path.name for path in folder.iterdir()} <= {_LOCK}:
+            (folder / _LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
         lock.release()
-        if not _visible(folder):
-            shutil.rmtree(folder)
 
 
 def stored_configuration(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -61,6 +65,11 @@ def stored_configuration(folder: Path, resume: bool) -> dict[str, Any] | None:
         raise UsageError(
             f"{folder} exists already, and nothing in it is overwritten. Add --resume to go on "
             "with it, or --out FOLDER for a new run."
+        )
+    if not (folder / _CONFIGURATION).exists():
+        raise CheckpointError(
+            f"{folder} is no run of longtail (it has no {_CONFIGURATION}), so there is nothing to "
+            "resume. Use --out FOLDER for a new run."
         )
     content = read_bytes(folder / _CONFIGURATION)
     try:

@@ -51,7 +51,7 @@ def fit(
     """
     recipe, settings = plan.resolved.recipe, plan.resolved.settings
     per_epoch = steps_an_epoch(plan, dataset)
-    num_steps = settings.epochs * per_epoch
+    steps = num_steps(plan, dataset)
     before_head = recipe.compression is not None and recipe.compression.side == "before-head"
     fetch = fetch_from(dataset.train, plan.device)
     labels = torch.tensor(dataset.train.labels)
@@ -62,7 +62,7 @@ def fit(
     state.model.train()
     with (
         stop_on_signals() as stopped,
-        show_progress(progress, plan, dataset, state.step, num_steps) as shown,
+        show_progress(progress, plan, dataset, state.step, steps) as shown,
     ):
         saver = Saver(folder, checkpoint_seconds, stopped)
         for epoch in range(state.step // per_epoch, settings.epochs):
@@ -87,7 +87,7 @@ def fit(
             began = time.monotonic()
             for batch in batches:
                 for group in state.optimiser.param_groups:
-                    group["lr"] = learning_rate(settings, state.step, num_steps)
+                    group["lr"] = learning_rate(settings, state.step, steps)
                 losses = train_step(
                     forward,
                     state.optimiser,
@@ -144,6 +144,11 @@ def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
         if progress < begun - 1e-9:
             return stage
     return stages[-1]
+
+
+def num_steps(plan: Plan, dataset: Dataset) -> int:
+    """Steps of the whole run."""
+    return plan.resolved.settings.epochs * steps_an_epoch(plan, dataset)
 
 
 def steps_an_epoch(plan: Plan, dataset: Dataset) -> int:

@@ -1,6 +1,7 @@
 """A run before it starts: what will be trained, how, on which machine, all of it decided."""
 
 import dataclasses
+import hashlib
 import os
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import torch
 
 from longtail.data.batches import Normalisation, input_statistics
 from longtail.data.dataset import Dataset
+from longtail.data.hashing import pictures_hash
 from longtail.errors import DataError, UsageError
 from longtail.methods.resolve import Resolved
 from longtail.record import Decisions, versions
@@ -123,11 +125,21 @@ def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str
         "seed": plan.seed,
         "eval_every": plan.eval_every,
         "data_hash": dataset.data_hash,
+        "labels_and_test": _labels_and_test(dataset),
         "train_counts": dataset.counts.tolist(),
         "holdout": holdout,
         "decisions": dataclasses.asdict(plan.decisions),
         "versions": versions(("longtail", "torch")),
     }
+
+
+def _labels_and_test(dataset: Dataset) -> str:
+    """What the data hash, which is of the training pictures alone, does not cover."""
+    digest = hashlib.sha256(dataset.train.labels.tobytes())
+    for split in (dataset.holdout, dataset.test):
+        if split is not None:
+            digest.update(split.labels.tobytes() + pictures_hash(split.inputs).encode())
+    return digest.hexdigest()
 
 
 def usable_cores() -> int:

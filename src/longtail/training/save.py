@@ -46,7 +46,7 @@ class Saver:
         self.saved_at = time.monotonic()
         if self.stopped():
             kept = f"saved in {self.folder}" if intact else "not saved"
+            resume = " The same command with --resume goes on from the last step that is saved."
             raise Interrupted(
-                f"Stopped after step {state.step}; this step is {kept}. "
-                "The same command with --resume goes on from the last one that is."
+                f"Stopped after step {state.step}, which is {kept}.{resume if self.folder else ''}"
             )

@@ -84,6 +84,7 @@ def load_folder(path: Path, *, image_size: int | None = None) -> Dataset:
         test=splits.get("test"),
         holdout=splits.get("holdout"),
         data_hash=pictures_hash(splits["train"].inputs),
+        split_here=layout.split_here,
         notes=(*layout.notes, chosen, *([trouble] if trouble else [])),
     )
 

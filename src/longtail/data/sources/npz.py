@@ -61,6 +61,7 @@ def load_npz(path: Path) -> Dataset:
         train=splits["train"],
         test=splits.get("test"),
         holdout=splits.get("holdout"),
+        split_here=_WHOLE in parts,
         notes=tuple(notes),
     )
 
