@@ -57,7 +57,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """A name without the control characters that a terminal would obey, each shown as "?".
+    r"""A name without the control characters that a terminal would obey, each shown as "?".
 
     >>> printable("d\x1b[31mog, [red]cat[/red]")
     'd?[31mog, [red]cat[/red]'

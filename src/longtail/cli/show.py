@@ -15,9 +15,9 @@ def percent(fraction: float | None) -> str:
 
 def metrics_lines(name: str, metrics: SplitMetrics) -> list[str]:
     """A split's metrics, in per cent."""
-    zero = f", {metrics.zero_classes} classes at 0 %" if metrics.zero_classes else ""
+    zero = f", {_classes(metrics.zero_classes)} at 0 %" if metrics.zero_classes else ""
     absent = (
-        f"\n  {metrics.absent_classes} classes have no picture here and are left out"
+        f"\n  {_classes(metrics.absent_classes)} without a sample here, left out of the means"
         if metrics.absent_classes
         else ""
     )
@@ -27,3 +27,7 @@ def metrics_lines(name: str, metrics: SplitMetrics) -> list[str]:
         f"  many {percent(metrics.many)}  medium {percent(metrics.medium)}  "
         f"few {percent(metrics.few)}  all pictures {percent(metrics.accuracy)}{absent}",
     ]
+
+
+def _classes(number: int) -> str:
+    return f"{number} class" if number == 1 else f"{number} classes"

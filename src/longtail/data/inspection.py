@@ -158,7 +158,8 @@ def _samples(name: str, split: Split) -> Iterator[Sample]:
 def _summary(inspection: Inspection) -> Iterator[str]:
     shape = " x ".join(map(str, inspection.input_shape))
     sizes = ", ".join(f"{sum(counts):,} {name}" for name, counts in inspection.counts.items())
-    yield f"{printable(inspection.name)}: {len(inspection.class_names)} classes, {sizes}, each {shape}"
+    name, num_classes = printable(inspection.name), len(inspection.class_names)
+    yield f"{name}: {num_classes} classes, {sizes}, each {shape}"
     train = inspection.counts["train"]
     yield (
         f"Imbalance {inspection.imbalance_ratio:,.4g}: the largest class has {max(train):,} train "
