@@ -322,13 +322,13 @@ MUTANTS: list[Mutant] = [
         ("index[rows].to(device)", "rows.to(device)", "views keyed by place in the split"),
         ('fold(seed, "view", epoch, index)', 'fold(seed, "view", index)', "views of one epoch"),
         ("fold(keys, number)", "keys", "two contrastive views alike"),
-        ("(1.0 / (scale * std))", "(1.0 / scale)", "deviation not normalised"),
+        ("(1.0 / (255.0 * std))", "(1.0 / 255.0)", "deviation not normalised"),
         (
             "return view(normalise(samples, statistics), keys)",
             "return normalise(view(samples, keys), statistics)",
             "noise on vectors before they are standardised",
         ),
-        ("std > 1e-6 * np.abs(mean)", "std > 0", "rounding of a constant feature blown up"),
+        ("std > 1e-9 * np.abs(mean)", "std > 0", "rounding of a constant feature blown up"),
         (
             "np.linspace(0, len(split) - 1, min(len(split), _SAMPLED))",
             "np.arange(min(len(split), _SAMPLED))",
@@ -440,6 +440,23 @@ MUTANTS: list[Mutant] = [
         "tests/test_methods.py",
         ("accuracy < compression.threshold", "accuracy <= compression.threshold", "0 is below 0"),
         ("compression.factor, 1.0", "1.0, compression.factor", "strong classes compressed"),
+    ),
+    *mutants(
+        "data/rows.py",
+        "tests/test_rows.py",
+        ("self.source[self.positions[rows]]", "self.source[rows]", "rows of the map, not of these"),
+        ("array.positions[positions]", "positions", "rows of rows"),
+    ),
+    *mutants(
+        "nn/weights.py",
+        "tests/test_run.py",
+        ("[_CHECKSUM] == _checksum(tensors)", '[_CHECKSUM] != ""', "a flipped bit in the weights"),
+    ),
+    *mutants(
+        "evaluation.py",
+        "tests/test_run.py tests/test_training.py",
+        ("    model.eval()\n", "", "batch statistics of the test split"),
+        ("(posthoc or _as_is)", "(_as_is)", "post-hoc adjustment left out"),
     ),
 ]
 

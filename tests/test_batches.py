@@ -15,7 +15,7 @@ from longtail.data.batches import (
     measure_normalisation,
     normalise,
 )
-from longtail.data.dataset import Split
+from longtail.data.dataset import Split, split_of
 from longtail.data.samplers import instance
 from longtail.data.views import view_for
 from longtail.keyed import fold
@@ -175,6 +175,14 @@ def test_a_feature_that_never_changes_becomes_zero_and_not_noise(value):
     assert statistics.std[0] == 1.0
     done = normalise(torch.from_numpy(inputs), statistics)
     assert done[:, 0].abs().max() <= 1e-7 * max(1.0, abs(value))
+
+
+def test_a_channel_that_never_changes_becomes_zero_and_not_noise():
+    inputs = np.full((700, 8, 8, 3), 100, np.uint8)
+    inputs[:350, ..., 1] = 0
+    statistics = measure_normalisation(split_of(inputs, np.zeros(700, np.int64)))
+    assert statistics.std[0] == statistics.std[2] == 1.0
+    assert statistics.std[1] == pytest.approx(50 / 255)
 
 
 def test_large_data_are_measured_on_samples_spread_over_all_of_them():

@@ -39,9 +39,9 @@ def measure_normalisation(split: Split) -> Normalisation:
     if values.ndim == 4:
         values = values.reshape(-1, 3) / 255.0
     mean, std = values.mean(0), values.std(0)
-    return Normalisation(
-        tuple(mean.tolist()), tuple(np.where(std > 1e-6 * np.abs(mean), std, 1.0).tolist())
-    )
+    # The mean of equal numbers is rounded, which leaves a deviation of 1e-12 of it.
+    varies = std > 1e-9 * np.abs(mean)
+    return Normalisation(tuple(mean.tolist()), tuple(np.where(varies, std, 1.0).tolist()))
 
 
 def fetch_from(split: Split, device: torch.device) -> Fetch:
