@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from longtail.data.load import load_dataset
 from longtail.experiments.demo import DEMO_METHODS, demo_plan, run_demo
 from longtail.training.log import read_lines
 from longtail.training.loop import fit, initial_state
+from longtail.training.state import TrainState
+from tiny import bits_of
 
 
 def test_the_demo_ends_in_a_table_and_a_picture(tmp_path):
@@ -28,6 +31,20 @@ def test_the_demo_gives_the_same_numbers_side_by_side_as_alone(tmp_path):
     torch.manual_seed(7)  # a global state that must not matter
     together = results((3, 4))[: 2 * len(DEMO_METHODS)]
     assert together == results((3,))[: len(DEMO_METHODS)] + results((4,))[: len(DEMO_METHODS)]
+
+
+def test_runs_side_by_side_end_in_the_same_bits_as_alone():
+    """BCL uses the classifier's weights twice a step, which is where a shared cast would show."""
+    dataset = load_dataset("digits-lt")
+    plan = demo_plan(dataset, "bcl", seed=0, epochs=1)
+
+    def bits(state: TrainState) -> dict[str, bytes]:
+        return bits_of(fit(plan, dataset, state))
+
+    alone = bits(initial_state(plan, dataset))
+    fresh = [initial_state(plan, dataset) for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        assert all(together == alone for together in pool.map(bits, fresh))
 
 
 @pytest.mark.slow
