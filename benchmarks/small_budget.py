@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from longtail.methods import METHODS as ALL_METHODS
+from longtail.prior import GROUPS
 from longtail.record import Record, read_record
 
 METHODS = ("ce", "logit-adjustment", "bcl", "rcl", "bcl-rcl")
 TUNED_ON = ("ce", "logit-adjustment")  # no contrastive row is looked at while tuning
 DATASETS = ("cifar10-lt", "cifar100-lt")
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 EPOCHS = 16
 RATES = (0.05, 0.1, 0.2)
 # Chosen by `tune`, by the balanced accuracy of the last epoch on the hold-out.
@@ -108,6 +109,7 @@ def page(out: Path, tuned_out: Path) -> Iterator[str]:
         rows = [(folder, r) for folder, r in records if r.data.name.startswith(data)]
         if rows:
             yield from dataset_section(data, rows)
+    yield from reading(records)
     yield from tuning_section(tuned_out)
     yield "## Commands"
     yield ""
@@ -121,10 +123,25 @@ def page(out: Path, tuned_out: Path) -> Iterator[str]:
     yield f"    longtail train {' '.join(example)}"
 
 
+def reading(records: list[tuple[Path, Record]]) -> Iterator[str]:
+    total = sum(r.provenance.seconds for _, r in records) / 60
+    yield ""
+    yield "## How to read it"
+    yield ""
+    yield (
+        f"The {len(records)} runs took {total:.0f} minutes of one core each in all, two at a time. "
+        "The budget is short: accuracy still rises in the last quarter of training, while the rate "
+        "goes to zero, and logit adjustment keeps its largest classes far below cross-entropy's. A "
+        "harmonic mean is 0 as soon as one class is never recognised, which 5-picture classes "
+        "often are at this budget. The order of the contrastive rows differs between seeds and "
+        "datasets: there is no evidence here of a difference between BCL, RCL and BCL+RCL."
+    )
+
+
 def dataset_section(data: str, rows: list[tuple[Path, Record]]) -> Iterator[str]:
     known = rows[0][1].data
     counts = np.array(known.train_counts)
-    sizes = ", ".join(f"{len(ids)} {name}" for name, ids in known.groups.items())
+    sizes = ", ".join(f"{len(known.groups[group])} {group}" for group in GROUPS)
     largest, smallest = np.argsort(-counts, kind="stable")[:3], np.argsort(counts)[:3]
     yield ""
     yield f"## {data}"
@@ -161,7 +178,7 @@ def table_row(
         spread([m.balanced_accuracy for m in metrics], each=True),
         spread([m.harmonic_mean_accuracy for m in metrics], each=True),
         "/".join(str(m.zero_classes) for m in metrics),
-        *(spread([getattr(m, group) for m in metrics]) for group in ("many", "medium", "few")),
+        *(spread([getattr(m, group) for m in metrics]) for group in GROUPS),
         spread([shares[largest].mean() for shares in per_class]),
         spread([shares[smallest].mean() for shares in per_class]),
         f"{np.mean([last_quarter_slope(folder) for folder, _ in runs]):+.2f}",

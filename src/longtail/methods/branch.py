@@ -46,7 +46,11 @@ def contrastive_branch(
     at_least("hidden_width", hidden_width, 1)
     at_least("embedding_width", embedding_width, 1)
     at_least("compression_factor", compression_factor, 0)
-    _check_fractions(threshold=compression_threshold, start=compression_start)
+    at_least("compression_threshold", compression_threshold, 0)
+    if not 0 <= compression_start <= 1:
+        raise UsageError(
+            f"compression_start is {compression_start}; it is a fraction of training, 0 to 1."
+        )
     if not temperature > 0:
         raise UsageError(f"temperature is {temperature}; it must be above 0.")
     scale_on: ScaleOn = "both"
@@ -73,9 +77,3 @@ def contrastive_branch(
         if compression == "off"
         else Compression(compression, compression_factor, compression_threshold, compression_start),
     )
-
-
-def _check_fractions(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise UsageError(f"compression_{name} is {value}; it is a fraction, 0 to 1.")
