@@ -15,6 +15,11 @@ __all__ = ["Run", "__version__", "load", "train"]
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    """The public names, imported yet or not."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import torch and what stands on it only when one of these names is first used."""
     if name in ("Run", "load", "train"):

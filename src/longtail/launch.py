@@ -11,7 +11,7 @@ import torch
 from longtail.data.batches import Normalisation
 from longtail.data.dataset import Dataset, Split
 from longtail.data.load import load_dataset, prepare
-from longtail.errors import UsageError
+from longtail.errors import UsageError, printable
 from longtail.evaluation import as_predictions, measure
 from longtail.methods.resolve import RecipeKind, resolve
 from longtail.nn.encoders import count_parameters, default_backbone
@@ -135,7 +135,8 @@ def train(
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
-                print(*dataset.notes, *notes, length_of(plan, dataset), sep="\n")
+                lines = (*dataset.notes, *notes, length_of(plan, dataset))
+                print(*map(printable, lines), sep="\n")
             # A finished run is left as it is: its record says which code it was that ran.
             if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
                 return load(folder)

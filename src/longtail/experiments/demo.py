@@ -141,7 +141,7 @@ def _draw(trained: Sequence[Trained], counts: npt.NDArray[np.int64], path: Path)
         axes.errorbar(
             np.arange(len(order)) + shift,
             100 * shares.mean(0)[order],
-            yerr=100 * shares.std(0)[order],
+            yerr=100 * shares.std(0, ddof=min(1, len(shares) - 1))[order],
             marker="o",
             markersize=4,
             linewidth=1.2,
@@ -150,7 +150,7 @@ def _draw(trained: Sequence[Trained], counts: npt.NDArray[np.int64], path: Path)
         )
     axes.set_xticks(range(len(order)), [f"{label}\n{counts[label]}" for label in order])
     axes.set_xlabel("digit, and its number of training pictures")
-    axes.set_ylabel("test accuracy, %")
+    axes.set_ylabel("test accuracy, %, mean ± std over seeds")
     axes.set_ylim(top=101)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -160,6 +160,6 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         problem = str(error) or type(error).__name__
     if problem:
         raise CheckpointError(
-            f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN"
+            f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN DATA"
         )
     return predictions

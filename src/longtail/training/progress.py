@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from longtail.data.dataset import Dataset
+from longtail.errors import printable
 from longtail.training.plan import Plan
 
 
@@ -61,14 +62,14 @@ def show_progress(
     from rich import progress
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.TaskProgressColumn(),
         progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[speed]}  {task.fields[summary]}"),
+        progress.TextColumn("{task.fields[speed]}  {task.fields[summary]}", markup=False),
     )
     with progress.Progress(*columns) as bar:
-        title = f"{dataset.name} {plan.resolved.method}"
+        title = f"{printable(dataset.name)} {plan.resolved.method}"
         task = bar.add_task(title, total=num_steps, completed=done, speed="", summary="")
         yield Bar(bar, task)
 
