@@ -26,6 +26,7 @@ def killed(folder: Path, num_runs: int, seed: int) -> dict[str, object]:
 
 
 @pytest.mark.cli
+@pytest.mark.timeout(900)  # every run is a process: a busy machine starts them slowly
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_runs_killed_at_random_resume_to_the_same_weights_metrics_and_log(tmp_path):
     assert killed(tmp_path, num_runs=15, seed=0)["kills"] >= 10
