@@ -4,7 +4,8 @@
     python benchmarks/small_budget.py table --out runs/small         # the runs; resumable
     python benchmarks/small_budget.py write --out runs/small --tuned runs/small-tune
 
-The last one writes docs/results/small-budget.md. Each run is a `longtail train` command; two run at
+The last one writes docs/results/small-budget.md; the records and logs it was written from are in
+docs/results/small-budget and docs/results/small-budget-tuning. Each run is a `longtail train` command; two run at
 a time, on a core each. Seeds are the outer loop, so that a table that was stopped is a fair one.
 """
 
@@ -116,6 +117,11 @@ def page(out: Path, tuned_out: Path) -> Iterator[str]:
     yield "    python benchmarks/small_budget.py tune --out runs/small-tune"
     yield "    python benchmarks/small_budget.py table --out runs/small"
     yield "    python benchmarks/small_budget.py write --out runs/small --tuned runs/small-tune"
+    yield ""
+    yield (
+        "The records and logs behind this page are in `small-budget/` and `small-budget-tuning/` "
+        "beside it; `write` with these folders writes it again."
+    )
     yield ""
     yield "A single cell, for example RCL with seed 0:"
     yield ""
