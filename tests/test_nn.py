@@ -204,3 +204,12 @@ def test_the_projection_is_linear_norm_relu_linear(generator):
     normed = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt()
     expected = normed.clamp(min=0) @ last.weight.T + last.bias
     assert torch.allclose(head(x), expected, atol=1e-5)
+
+
+def test_the_three_stages_halve_the_picture_twice_and_double_the_channels():
+    encoder = CifarResNet(8, 4)
+    shapes, x = [], torch.randn(2, 4, 32, 32)
+    for stage in encoder.stages:
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(4, 32, 32), (8, 16, 16), (16, 8, 8)]
