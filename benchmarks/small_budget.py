@@ -5,8 +5,9 @@
     python benchmarks/small_budget.py write --out runs/small --tuned runs/small-tune
 
 The last one writes docs/results/small-budget.md; the records and logs it was written from are in
-docs/results/small-budget and docs/results/small-budget-tuning. Each run is a `longtail train` command; two run at
-a time, on a core each. Seeds are the outer loop, so that a table that was stopped is a fair one.
+docs/results/small-budget and docs/results/small-budget-tuning. Each run is a `longtail train`
+command; two run at a time, on a core each. Seeds are the outer loop, so that a table that was
+stopped is a fair one.
 """
 
 import argparse
