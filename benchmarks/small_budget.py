@@ -218,7 +218,9 @@ def tuning_section(out: Path) -> Iterator[str]:
     yield ""
     yield "## How the rate was chosen"
     yield ""
+    first = read_record(tuned(out, TUNED_ON[0], RATES[0]) / "record.json")
     yield (
+        f"Seed {first.seed}, revision {str(first.provenance.revision)[:12]}, the same machine. "
         "On CIFAR-10-LT, with CE and logit adjustment alone, before any contrastive row was run: "
         "balanced accuracy of the last epoch on 20 pictures a class that the cut threw away."
     )

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longtail.data.samplers import SAMPLERS, class_shares, instance, sampler
+from longtail.data.samplers import SAMPLERS, instance, sampler
 from longtail.errors import UsageError
 
 checked = settings(derandomize=True, deadline=None, max_examples=30)
@@ -54,11 +54,3 @@ def test_every_sampler_returns_positions_and_leaves_the_global_generator_alone(n
 def test_an_unknown_sampler_is_named_with_the_nearest():
     with pytest.raises(UsageError, match=r"Unknown sampler 'instanc'. Did you mean 'instance'"):
         sampler("instanc")
-
-
-def test_class_shares_are_those_of_the_visits():
-    labels = torch.tensor([0, 0, 0, 1])
-    assert class_shares(torch.arange(4), labels, 3).tolist() == [0.75, 0.25, 0.0]
-    assert class_shares(torch.tensor([3, 3, 0]), labels, 2).tolist() == pytest.approx(
-        [1 / 3, 2 / 3]
-    )

@@ -5,7 +5,6 @@ A sampler is a pure function of (labels, seed, epoch), so a position in training
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from longtail.errors import UsageError, did_you_mean
@@ -32,9 +31,3 @@ def sampler(name: str) -> Sampler:
     if name not in SAMPLERS:
         raise UsageError(f"Unknown sampler {name!r}. {did_you_mean(name, SAMPLERS)}")
     return SAMPLERS[name]
-
-
-def class_shares(order: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Share of an epoch's visits that each class gets, float64 [num_classes]."""
-    visits = torch.bincount(labels[order], minlength=num_classes).double()
-    return visits / visits.sum()

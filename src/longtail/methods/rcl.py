@@ -34,8 +34,8 @@ def rcl(
         temperature: of the contrastive softmax, above 0.
         ce_weight: weight of the classifier's loss.
         contrastive_weight: weight of the contrastive loss.
-        hidden_width: of the projection MLPs.
-        embedding_width: of their output.
+        hidden_width: of the projection MLP.
+        embedding_width: of its output.
         compression: which features of weak classes are scaled: in the loss "both" anchors and
             keys, "anchors" or "keys"; or "before-head", the encoder's. Needs a hold-out.
         compression_factor: of a weak class; small factors all but remove it from the comparison.

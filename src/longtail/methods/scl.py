@@ -27,8 +27,8 @@ def scl(
         temperature: of the contrastive softmax, above 0.
         ce_weight: weight of the classifier's loss.
         contrastive_weight: weight of the contrastive loss.
-        hidden_width: of the projection MLPs.
-        embedding_width: of their output.
+        hidden_width: of the projection MLP.
+        embedding_width: of its output.
     """
     return contrastive_branch(
         data,
