@@ -313,7 +313,6 @@ MUTANTS: list[Mutant] = [
         SAMPLERS,
         ('fold(seed, "order", epoch)', 'fold(seed, "order")', "the same order in every epoch"),
         ('fold(seed, "order", epoch)', 'fold(0, "order", epoch)', "one order for all seeds"),
-        ("torch.bincount(labels[order]", "torch.bincount(labels", "shares of the data"),
     ),
     *mutants(
         "data/batches.py",
