@@ -23,7 +23,6 @@ keys of class y other than i. The two switches and the optional prototypes span 
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from longtail.errors import DataError, UsageError
@@ -32,8 +31,9 @@ from longtail.losses.checks import (
     check_labels,
     check_one_a_class,
     log_counts,
-    wide,
 )
+from longtail.losses.instances import make_contrast
+from longtail.losses.kernels import KernelName, choose_kernel
 
 ScaleOn = Literal["both", "anchors", "keys"]
 
@@ -50,6 +50,7 @@ def contrastive_loss(
     scale_on: ScaleOn = "both",
     normalize: bool = True,
     num_classes: int | None = None,
+    kernel: KernelName = "auto",
 ) -> Tensor:
     """The contrastive softmax of this module, averaged over the anchors that have a positive.
 
@@ -75,6 +76,9 @@ def contrastive_loss(
         normalize: False takes the rows as they are (the caller has normalised them).
         num_classes: c, where neither counts nor prototypes tell; None reads it off the labels
             (which makes the host wait for an accelerator).
+        kernel: how it is computed, which changes values by rounding alone: "plain" holds all n m
+            scores at once and can be differentiated twice; "streamed" holds them block by block
+            and can be differentiated once; "auto" takes the one that suits device and size.
 
     Returns:
         Scalar; float32 for half-precision features, else their dtype. Zero with a graph when no
@@ -83,7 +87,7 @@ def contrastive_loss(
 
     Raises:
         DataError: shapes that do not fit, or (on the CPU) labels out of range.
-        UsageError: a temperature that is not positive, an unknown `scale_on`.
+        UsageError: a temperature that is not positive, an unknown `scale_on` or `kernel`.
 
     >>> z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> y = torch.tensor([0, 0, 1])  # both anchors: log(e + e^0) - 1; the third has no positive
@@ -97,60 +101,24 @@ def contrastive_loss(
     num_classes = _num_classes(labels, prototypes, class_counts, class_scale, num_classes)
     # Under autocast the products would be rounded to half precision before the exponential.
     with torch.autocast(features.device.type, enabled=False):
-        rows = _rows(features, normalize)
-        anchors, keys = _scaled(rows, labels, class_scale, scale_on)
-        key_labels = labels
-        if prototypes is not None:
-            keys = torch.cat([keys, _rows(prototypes, normalize).to(keys.dtype)])
-            key_labels = torch.cat([labels, torch.arange(num_classes, device=labels.device)])
-
-        classes = torch.arange(num_classes, device=labels.device)
-        membership = (classes[:, None] == key_labels).to(keys.dtype)  # [c, m]
-        keys_per_class = membership.sum(1)
-        positives = keys_per_class[labels] - 1  # of each anchor; itself is no key
-
-        own_key = keys[: len(anchors)]
-        positive_sum = (membership @ keys)[labels] - own_key
-        attraction = (anchors * positive_sum).sum(1) / temperature / positives.clamp(min=1)
-
-        scores = anchors @ keys.T / temperature
-        if class_counts is not None:
-            log_n = log_counts(class_counts, scores.dtype)
-            scores = scores + log_n[key_labels]
-            attraction = attraction + log_n[labels]
-        if class_average:
-            scores = scores - _log_class_size(keys_per_class, labels, key_labels)
-        # A finite stand-in for minus infinity: a row without any other key stays differentiable.
-        itself = torch.eye(len(anchors), len(keys), dtype=torch.bool, device=scores.device)
-        scores = scores.masked_fill(itself, torch.finfo(scores.dtype).min)
-
-        has_positive = positives > 0
-        per_anchor = torch.where(has_positive, torch.logsumexp(scores, 1) - attraction, 0.0)
-        return per_anchor.sum() / has_positive.sum().clamp(min=1)
-
-
-def _log_class_size(keys_per_class: Tensor, labels: Tensor, key_labels: Tensor) -> Tensor:
-    """Log m_ij, [n, m]: the keys of each key's class, one fewer in the anchor's own class."""
-    same_class = labels[:, None] == key_labels
-    sizes = keys_per_class[key_labels] - same_class.to(keys_per_class.dtype)
-    return sizes.clamp(min=1).log()
-
-
-def _rows(x: Tensor, normalize: bool) -> Tensor:
-    return F.normalize(wide(x), dim=1) if normalize else wide(x)
-
-
-def _scaled(
-    rows: Tensor, labels: Tensor, class_scale: Tensor | None, scale_on: ScaleOn
-) -> tuple[Tensor, Tensor]:
-    """Anchors and keys, each compressed by its class's factor where asked."""
-    if class_scale is None:
-        return rows, rows
-    scaled = rows * class_scale.to(rows.dtype)[labels, None]
-    return (
-        scaled if scale_on in ("both", "anchors") else rows,
-        scaled if scale_on in ("both", "keys") else rows,
-    )
+        contrast = make_contrast(
+            features,
+            labels,
+            prototypes,
+            num_classes=num_classes,
+            class_counts=class_counts,
+            class_average=class_average,
+            temperature=temperature,
+            class_scale=class_scale,
+            scale_anchors=scale_on != "keys",
+            scale_keys=scale_on != "anchors",
+            normalize=normalize,
+        )
+        value = choose_kernel(kernel, contrast)(contrast)
+        if class_counts is None:
+            return value
+        log_n = log_counts(class_counts, value.dtype)
+        return value - (contrast.share * log_n[labels]).sum()
 
 
 def _num_classes(
