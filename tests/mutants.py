@@ -41,6 +41,7 @@ SAMPLERS, BATCHES = "tests/test_samplers.py", "tests/test_batches.py"
 NN, OPTIM = "tests/test_nn.py -k 'not timm'", "tests/test_optim.py"
 CHECKPOINT = "tests/test_checkpoint.py"
 RESUME, TRAINING = "tests/test_training_resume.py", "tests/test_training.py"
+GRAPH = "tests/test_graph.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,16 +318,17 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "data/batches.py",
         BATCHES,
-        ("range(first, len(order)", "range(0, len(order)", "a resumed epoch starts over"),
-        ("index[rows].to(device)", "rows.to(device)", "views keyed by place in the split"),
-        ('fold(seed, "view", epoch, index)', 'fold(seed, "view", index)', "views of one epoch"),
+        ("range(first, count", "range(0, count", "a resumed epoch starts over"),
+        ("epoch, index[rows])", "epoch, rows)", "views keyed by place in the split"),
+        ('"view", epoch, index[rows]', '"view", index[rows]', "views of one epoch"),
         ("fold(keys, number)", "keys", "two contrastive views alike"),
         ("(1.0 / (255.0 * std))", "(1.0 / 255.0)", "deviation not normalised"),
         (
-            "return view(normalise(samples, statistics), keys)",
-            "return normalise(view(samples, keys), statistics)",
-            "noise on vectors before they are standardised",
+            "samples = normalise(samples, statistics)\n",
+            "pass\n",
+            "noise on vectors that are not standardised",
         ),
+        ("start + at_once, count)", "start + at_once, count + 1)", "a batch that is not full"),
         ("std > 1e-9 * np.abs(mean)", "std > 0", "rounding of a constant feature blown up"),
         (
             "np.linspace(0, len(split) - 1, min(len(split), _SAMPLED))",
@@ -416,6 +418,18 @@ MUTANTS: list[Mutant] = [
         ("            if first == 0:\n", "            if True:\n", "sums of an epoch restarted"),
         ("if state.step % per_epoch and saver", "if saver", "saved before the epoch's line"),
         ("state.model.train()", "state.model.eval()", "batch norm frozen"),
+    ),
+    *mutants(
+        "training/loop.py",
+        GRAPH,
+        ("if stage is not entered", "if entered is None", "the first stage's step for all"),
+    ),
+    *mutants(
+        "training/graph.py",
+        GRAPH,
+        ("static.copy_(given)", "pass", "the first batch again and again"),
+        ("self.calls <= WARM_UPS", "False", "recorded before there is momentum"),
+        ("return self.replay()", "return self.step(batch)", "a recording that is not used"),
     ),
     *mutants(
         "training/epoch.py",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from longtail.data import batches as batches_module
 from longtail.data.batches import (
     Normalisation,
     epoch_batches,
@@ -223,3 +224,50 @@ def test_a_feature_far_from_zero_is_standardised_exactly():
     values = torch.tensor([[1_000_000.0], [1_000_001.0]])
     statistics = Normalisation((1_000_000.5,), (0.5,))
     assert normalise(values, statistics).flatten().tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 4, 100])
+def test_how_many_batches_are_made_at_once_changes_no_bit(monkeypatch, at_once):
+    split = pictures()
+    one_by_one = batches(split)
+    monkeypatch.setattr(batches_module, "_batches_at_once", lambda *_: at_once)
+    for first in range(len(one_by_one) + 1):
+        made = batches(split, first=first)
+        for one, other in zip(one_by_one[first:], made, strict=True):
+            assert torch.equal(one.views, other.views)
+            assert torch.equal(one.labels, other.labels)
+
+
+def test_vectors_are_made_several_batches_at_once_as_well(monkeypatch):
+    split = vectors()
+    one_by_one = batches(split, "vector")
+    monkeypatch.setattr(batches_module, "_batches_at_once", lambda *_: 3)
+    for one, other in zip(one_by_one, batches(split, "vector"), strict=True):
+        assert torch.allclose(one.views, other.views, rtol=0, atol=1e-6)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_the_parts_of_a_large_batch_change_no_bit(monkeypatch):
+    split = pictures()
+    whole = batches(split, batch_size=11)
+    monkeypatch.setattr(batches_module, "_PART", 4)
+    for one, other in zip(whole, batches(split, batch_size=11), strict=True):
+        assert torch.equal(one.views, other.views)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "on_a_gpu"),
+    [
+        ((32, 32, 3), 256, 64),
+        ((32, 32, 3), 20_000, 1),
+        ((64, 64, 3), 256, 16),
+        ((224, 224, 3), 256, 1),
+        ((8, 8, 3), 256, 64),
+        ((5,), 64, 256),
+    ],
+)
+def test_a_gpu_makes_as_many_batches_at_once_as_fit(shape, batch_size, on_a_gpu):
+    split = split_of(np.zeros((2, *shape), np.uint8), np.zeros(2, np.int64))
+    at_once = batches_module._batches_at_once
+    assert at_once(split, batch_size, torch.device("cuda")) == on_a_gpu
+    assert at_once(split, batch_size, CPU) == 1

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from longtail.optim import build_optimiser, learning_rate, schedules
+from longtail.optim import build_optimiser, learning_rate, schedules, set_learning_rate
 from longtail.optim.settings import Settings
 
 PER_EPOCH = 42
@@ -81,3 +81,12 @@ def test_nesterov_is_passed_on():
     weight = torch.nn.Parameter(torch.zeros(1))
     assert build_optimiser([weight], Settings(nesterov=True)).defaults["nesterov"]
     assert not build_optimiser([weight], Settings()).defaults["nesterov"]
+
+
+def test_a_rate_is_set_in_its_place_where_it_is_a_tensor():
+    plain = build_optimiser([torch.nn.Parameter(torch.zeros(1))], Settings(lr=0.1))
+    set_learning_rate(plain, 0.25)
+    assert plain.param_groups[0]["lr"] == 0.25
+    rate = torch.tensor(0.1)
+    set_learning_rate(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate), 0.25)
+    assert rate.item() == 0.25

@@ -32,10 +32,14 @@ class Scores(NamedTuple):
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """Mixed precision for "bf16", nothing for "fp32"."""
+    """Mixed precision for "bf16", nothing for "fp32".
+
+    Weights are cast where they are used: torch's cache of casts is one for all threads of a
+    process, so two runs side by side would disturb each other, and no graph may be recorded on it.
+    """
     if precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
 @torch.no_grad()
@@ -60,11 +64,13 @@ def score(
         rows = torch.arange(start, min(start + _BATCH, len(split)), device=device)
         with autocast(device, precision):
             raw, projected = model.predict(normalise(fetch(rows), statistics))
-        # The prior comes off on the device of the logits, at full precision.
-        logits.append((posthoc or _as_is)(raw.float().cpu()))
-        embeddings += [] if projected is None else [projected.float().cpu()]
+        logits.append(raw.float())
+        embeddings += [] if projected is None else [projected.float()]
     model.train(was_training)
-    return Scores(torch.cat(logits).numpy(), torch.cat(embeddings).numpy() if embeddings else None)
+    # One copy at the end: each makes the host wait for the device.
+    embedded = torch.cat(embeddings).cpu().numpy() if embeddings else None
+    # The prior comes off on the CPU, where its tensors are, at full precision.
+    return Scores((posthoc or _as_is)(torch.cat(logits).cpu()).numpy(), embedded)
 
 
 def measure(scores: Scores, split: Split, class_counts: npt.NDArray[np.int64]) -> SplitMetrics:

@@ -4,6 +4,8 @@ Pictures are augmented as uint8 and normalised last, so that a view is a picture
 standardised first, so that noise is in units of each feature's own spread.
 """
 
+import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from longtail.data.views import Role, view_for
 from longtail.keyed import fold
 
 _SAMPLED = 5_000  # pictures whose statistics stand for all: enough for four digits
+_CHUNK = 16_384  # pictures augmented at once on an accelerator, fewer where larger than 32x32
+_PART = 512  # pictures augmented at once on a CPU: more do not stay in its cache
 
 
 class Normalisation(NamedTuple):
@@ -54,15 +58,21 @@ def fetch_from(split: Split, device: torch.device) -> Fetch:
 
 
 def normalise(samples: Tensor, statistics: Normalisation) -> Tensor:
-    """uint8 [b, 3, h, w] pictures or float [b, d] vectors to float32 of mean 0 and deviation 1."""
-    mean = torch.tensor(statistics.mean, device=samples.device)
-    std = torch.tensor(statistics.std, device=samples.device)
+    """uint8 [..., 3, h, w] pictures or float [..., d] vectors to float32, mean 0, deviation 1."""
+    mean, std = _on_device(statistics, samples.device)
     if samples.dtype != torch.uint8:
         # A feature's mean may be far larger than its spread: subtract before dividing.
         return (samples.float() - mean) / std
-    mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+    mean, std = mean.view(-1, 1, 1), std.view(-1, 1, 1)
     # Channels are of one size: one multiplication and one subtraction a value.
-    return samples.float() * (1.0 / (255.0 * std)) - mean / std
+    return samples.float().mul_(1.0 / (255.0 * std)).sub_(mean / std)
+
+
+@functools.lru_cache(maxsize=8)
+def _on_device(statistics: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, copied once: a copy from the host makes it wait for the device."""
+    mean, std = (torch.tensor(values, device=device) for values in statistics)
+    return mean, std
 
 
 def make_views(
@@ -87,11 +97,27 @@ def make_views(
         epoch: a new one draws new views.
     """
     keys = fold(seed, "view", epoch, index)
-    views = [
-        _one_view(samples, fold(keys, number), kind, role, statistics)
-        for number, role in enumerate(roles)
-    ]
+    return _finished(_augmented(samples, keys, kind, roles, statistics), statistics)
+
+
+def _augmented(
+    samples: Tensor, keys: Tensor, kind: Kind, roles: Sequence[Role], statistics: Normalisation
+) -> Tensor:
+    """Views [v, b, ...]: of pictures uint8, to be normalised yet, of vectors as trained on."""
+    if kind == "vector":
+        samples = normalise(samples, statistics)
+    in_parts = samples.device.type == "cpu" and kind != "vector"
+    size = _PART if in_parts else len(samples)
+    views = []
+    for number, role in enumerate(roles):
+        view, own = view_for(kind, role), fold(keys, number)
+        parts = zip(torch.split(samples, size), torch.split(own, size), strict=True)
+        views.append(torch.cat([view(*part) for part in parts]))
     return torch.stack(views)
+
+
+def _finished(views: Tensor, statistics: Normalisation) -> Tensor:
+    return normalise(views, statistics) if views.dtype == torch.uint8 else views
 
 
 def input_statistics(dataset: Dataset) -> Normalisation:
@@ -99,15 +125,6 @@ def input_statistics(dataset: Dataset) -> Normalisation:
     if dataset.normalisation is not None:
         return Normalisation(*dataset.normalisation)
     return measure_normalisation(dataset.train)
-
-
-def _one_view(
-    samples: Tensor, keys: Tensor, kind: Kind, role: Role, statistics: Normalisation
-) -> Tensor:
-    view = view_for(kind, role)
-    if kind == "vector":
-        return view(normalise(samples, statistics), keys)
-    return normalise(view(samples, keys), statistics)
 
 
 def _channels_first(samples: Tensor) -> Tensor:
@@ -155,16 +172,27 @@ def epoch_batches(
         epoch: a new one draws new views.
         device: of the batches.
     """
-    labels, index = torch.tensor(split.labels), torch.tensor(split.index)
-    for number in range(first, len(order) // batch_size):
-        rows = order[number * batch_size : (number + 1) * batch_size]
-        views = make_views(
-            fetch(rows.to(device)),
-            index[rows].to(device),
-            kind=kind,
-            roles=roles,
-            statistics=statistics,
-            seed=seed,
-            epoch=epoch,
-        )
-        yield Batch(views, labels[rows].to(device))
+    count, at_once = len(order) // batch_size, _batches_at_once(split, batch_size, device)
+    labels, index = torch.tensor(split.labels).to(device), torch.tensor(split.index).to(device)
+    order = order.to(device)
+    for start in range(first, count, at_once):
+        rows = order[start * batch_size : min(start + at_once, count) * batch_size]
+        keys = fold(seed, "view", epoch, index[rows])
+        views = _augmented(fetch(rows), keys, kind, roles, statistics)
+        # Pictures wait for their turn as uint8, a quarter of the memory, and are normalised by the
+        # batch: that is a few launches more a step, and the host is far ahead of the device.
+        cut = torch.split(views, batch_size, 1), torch.split(labels[rows], batch_size)
+        for some, their_labels in zip(*cut, strict=True):
+            yield Batch(_finished(some, statistics), their_labels)
+
+
+def _batches_at_once(split: Split, batch_size: int, device: torch.device) -> int:
+    """Batches whose views are made in one go, which changes no view.
+
+    An accelerator pays for each of a view's hundreds of launches, and for each time the host waits
+    to learn how many pictures drew an operation; a CPU pays for memory out of its cache.
+    """
+    if device.type == "cpu":
+        return 1
+    size = max(1.0, math.prod(split.inputs.shape[1:]) / (3 * 32 * 32))
+    return max(1, int(_CHUNK / size) // batch_size)

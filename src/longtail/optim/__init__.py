@@ -3,21 +3,38 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from longtail.optim import schedules
 from longtail.optim.settings import Settings
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], settings: Settings) -> torch.optim.SGD:
-    """SGD with momentum and L2 weight decay on every parameter, as the papers train."""
+    """SGD with momentum and L2 weight decay on every parameter, as the papers train.
+
+    On CUDA the rate is a tensor there, which a recorded graph of the step reads anew each time,
+    and the update is fused: the other forms would fetch the rate to the host.
+    """
+    parameters = list(parameters)
+    device = parameters[0].device
+    on_cuda = device.type == "cuda"
     return torch.optim.SGD(
         parameters,
-        lr=settings.lr,
+        lr=torch.tensor(settings.lr, device=device) if on_cuda else settings.lr,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
+        fused=on_cuda or None,  # None leaves the choice to torch
     )
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Take the next steps at `rate`; a rate that is a tensor is filled where it is."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def learning_rate(settings: Settings, step: int, num_steps: int) -> float:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from longtail.data.batches import epoch_batches, fetch_from
+from longtail.data.batches import Batch, epoch_batches, fetch_from
 from longtail.data.dataset import Dataset
 from longtail.data.samplers import sampler
 from longtail.nn.model import build_model
-from longtail.optim import build_optimiser, learning_rate
-from longtail.recipe import Stage
+from longtail.optim import build_optimiser, learning_rate, set_learning_rate
+from longtail.recipe import Stage, Term
 from longtail.training.compression import choose_weak_classes
 from longtail.training.epoch import end_of_epoch
+from longtail.training.graph import Step, graphed
 from longtail.training.plan import Plan
 from longtail.training.progress import show_progress
 from longtail.training.save import Saver
@@ -52,12 +53,8 @@ def fit(
     recipe, settings = plan.resolved.recipe, plan.resolved.settings
     per_epoch = steps_an_epoch(plan, dataset)
     steps = num_steps(plan, dataset)
-    before_head = recipe.compression is not None and recipe.compression.side == "before-head"
     fetch = fetch_from(dataset.train, plan.device)
     labels = torch.tensor(dataset.train.labels)
-    for stage in recipe.stages:
-        nn.ModuleList(term.loss for term in stage.terms).to(plan.device)
-    forward = torch.compile(state.model) if plan.decisions.compile else state.model
 
     state.model.train()
     with (
@@ -65,8 +62,11 @@ def fit(
         show_progress(progress, plan, dataset, state.step, steps) as shown,
     ):
         saver = Saver(folder, checkpoint_seconds, stopped)
+        entered: Stage | None = None
         for epoch in range(state.step // per_epoch, settings.epochs):
             stage = stage_at(recipe.stages, epoch / settings.epochs)
+            if stage is not entered:
+                entered, take_step = stage, make_step(plan, state, stage.terms)
             first = state.step % per_epoch
             if first == 0:
                 state.loss_sums.zero_()
@@ -86,18 +86,9 @@ def fit(
             )
             began = time.monotonic()
             for batch in batches:
-                for group in state.optimiser.param_groups:
-                    group["lr"] = learning_rate(settings, state.step, steps)
-                losses = train_step(
-                    forward,
-                    state.optimiser,
-                    stage.terms,
-                    batch,
-                    state.class_scale,
-                    scale_features=before_head,
-                    precision=plan.decisions.precision,
-                )
-                state.loss_sums[: len(losses)] += losses
+                set_learning_rate(state.optimiser, learning_rate(settings, state.step, steps))
+                losses = take_step(batch)
+                state.loss_sums[: len(losses)].add_(losses)
                 state.step += 1
                 state.seconds, began = state.seconds + time.monotonic() - began, time.monotonic()
                 shown.advance(state.images_per_second(settings.batch_size))
@@ -133,6 +124,26 @@ def initial_state(plan: Plan, dataset: Dataset) -> TrainState:
         loss_sums=torch.zeros(1 + most_terms, device=plan.device),
         class_scale=torch.ones(dataset.num_classes, device=plan.device),
     )
+
+
+def make_step(plan: Plan, state: TrainState, terms: Sequence[Term]) -> Step:
+    """What takes a step of training on a batch with these terms; made anew for each stage."""
+    compression = plan.resolved.recipe.compression
+    nn.ModuleList(term.loss for term in terms).to(plan.device)
+    forward = torch.compile(state.model) if plan.decisions.compile else state.model
+
+    def step(batch: Batch) -> Tensor:
+        return train_step(
+            forward,
+            state.optimiser,
+            terms,
+            batch,
+            state.class_scale,
+            scale_features=compression is not None and compression.side == "before-head",
+            precision=plan.decisions.precision,
+        )
+
+    return graphed(step, plan.device)
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
