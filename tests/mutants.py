@@ -417,6 +417,10 @@ MUTANTS: list[Mutant] = [
         ("first=first,", "first=0,", "a resumed epoch starts over"),
         ("            if first == 0:\n", "            if True:\n", "sums of an epoch restarted"),
         ("if state.step % per_epoch and saver", "if saver", "saved before the epoch's line"),
+    ),
+    *mutants(
+        "training/loop.py",
+        TRAINING,
         ("state.model.train()", "state.model.eval()", "batch norm frozen"),
     ),
     *mutants(
@@ -470,6 +474,7 @@ MUTANTS: list[Mutant] = [
         "tests/test_run.py tests/test_training.py",
         ("    model.eval()\n", "", "batch statistics of the test split"),
         ("(posthoc or _as_is)", "(_as_is)", "post-hoc adjustment left out"),
+        (", cache_enabled=False", "", "casts shared with other threads"),
     ),
 ]
 

@@ -26,14 +26,14 @@ CPU = torch.device("cpu")
 ROLES = ("strong", "contrastive", "contrastive")
 
 
-def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, order=None):
+def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, order=None, device=CPU):
     statistics = measure_normalisation(split)
     if order is None:
         order = instance(torch.tensor(split.labels), seed, epoch)
     return list(
         epoch_batches(
             split,
-            fetch_from(split, CPU),
+            fetch_from(split, device),
             order,
             first=first,
             batch_size=batch_size,
@@ -42,7 +42,7 @@ def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, orde
             statistics=statistics,
             seed=seed,
             epoch=epoch,
-            device=CPU,
+            device=device,
         )
     )
 
@@ -271,3 +271,15 @@ def test_a_gpu_makes_as_many_batches_at_once_as_fit(shape, batch_size, on_a_gpu)
     at_once = batches_module._batches_at_once
     assert at_once(split, batch_size, torch.device("cuda")) == on_a_gpu
     assert at_once(split, batch_size, CPU) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize(("kind", "make"), [("photo", pictures), ("vector", vectors)])
+def test_a_gpu_makes_the_same_views_however_many_at_once(monkeypatch, kind, make):
+    split, device = make(), torch.device("cuda:0")
+    together = batches(split, kind, device=device)
+    monkeypatch.setattr(batches_module, "_batches_at_once", lambda *_: 1)
+    for one, other in zip(batches(split, kind, device=device), together, strict=True):
+        assert one.views.device == one.labels.device == device
+        assert torch.equal(one.views, other.views)

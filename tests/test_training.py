@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from longtail.data.batches import measure_normalisation
 from longtail.data.load import load_dataset
 from longtail.errors import DataError, NumericError, UsageError
-from longtail.evaluation import measure, score, thumbnails
+from longtail.evaluation import autocast, measure, score, thumbnails
 from longtail.methods import METHODS
 from longtail.methods.resolve import resolve
 from longtail.optim import learning_rate
@@ -254,6 +255,27 @@ def test_scores_come_in_order_and_leave_the_model_as_it_was():
     assert shifted.logits == pytest.approx(together.logits + 7, abs=1e-5)
     metrics = measure(together, many, dataset.counts)
     assert metrics.accuracy == (together.logits.argmax(1) == many.labels).mean()
+
+
+def test_half_precision_in_another_thread_changes_no_bit(generator):
+    weight = torch.randn(8, 8, generator=generator).requires_grad_()
+    inputs = torch.randn(4, 8, generator=generator)
+
+    def half_precision():
+        with autocast(torch.device("cpu"), "bf16"):
+            return inputs @ weight
+
+    def gradient(other_runs: int):
+        with autocast(torch.device("cpu"), "bf16"):
+            once = inputs @ weight
+            for _ in range(other_runs):
+                other = Thread(target=half_precision)
+                other.start()
+                other.join()
+            twice = once @ weight
+        return torch.autograd.grad(twice.float().square().sum(), weight)[0]
+
+    assert torch.equal(gradient(0), gradient(1))
 
 
 def test_thumbnails_are_small_pictures_of_the_same_thing():
