@@ -263,13 +263,16 @@ def highest(changes: Sequence[int]) -> int:
 
 
 def parser(document: str | None) -> argparse.ArgumentParser:
-    """An argument parser with what every benchmark takes: --json, --device and --threads."""
+    """An argument parser with what every benchmark takes."""
     made = argparse.ArgumentParser(
         description=document, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--json", type=Path, help="write the report here")
     made.add_argument("--device", default="cpu")
     made.add_argument("--threads", type=int, help="of the CPU; torch's own choice when left out")
+    made.add_argument(
+        "--seconds", type=float, default=60.0, help="a case: no further turn begins after these"
+    )
     return made
 
 
