@@ -1,13 +1,22 @@
 """Small batches for the losses, and their values and gradients."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from longtail.losses import contrastive as contrastive_module
+from longtail.losses import streaming
 from longtail.losses.catalogue import Loss, LossEntry
+from longtail.losses.kernels import KERNELS
 from references import contrastive, logit
+
+WAYS = ("plain", "streamed", "streamed in small blocks")
+"""Ways to compute a loss on features, each to be held to the same tests."""
 
 REFERENCES = {
     "ce": lambda b, tau: logit.cross_entropy(b.outputs, b.labels),
@@ -85,3 +94,16 @@ def value_and_grads(loss: Loss, batch: Batch) -> list[Tensor]:
 def temperature_of(entry: LossEntry, temperature: float) -> dict[str, float]:
     """The knob where the loss has one."""
     return {"temperature": temperature} if entry.kind == "features" else {}
+
+
+@contextmanager
+def computed(way: str) -> Iterator[None]:
+    """Losses on features are computed this way, whatever their size."""
+    kernel = KERNELS[way.split()[0]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contrastive_module, "choose_kernel", lambda name, contrast: kernel)
+        if "small" in way:
+            # Ragged blocks of the usual batches; the first products are kept, later ones are not.
+            patch.setattr(streaming, "BLOCK_ROWS", 3)
+            patch.setattr(streaming, "BLOCK_SCORES", 18)
+        yield

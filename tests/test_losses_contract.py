@@ -1,6 +1,8 @@
 """What holds for every loss of the catalogue; a loss added there is tested here by itself."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,7 +13,17 @@ from torch.testing import assert_close
 
 import longtail.losses
 from longtail.losses.catalogue import LOSSES, LossEntry
-from loss_batches import REFERENCES, Batch, batch, call, temperature_of, value_and_grads, with_grads
+from loss_batches import (
+    REFERENCES,
+    WAYS,
+    Batch,
+    batch,
+    call,
+    computed,
+    temperature_of,
+    value_and_grads,
+    with_grads,
+)
 
 NOT_A_LOSS = {"posthoc_logit_adjustment"}
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -19,9 +31,16 @@ COUNTS = [7, 500, 2, 31]  # in no order
 LABELS = [1, 1, 0, 3, 1, 0, 3]  # class 2 has no sample
 
 
-@pytest.fixture(params=LOSSES)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+CASES = [
+    (name, way) for name, e in LOSSES.items() for way in (WAYS if e.kind == "features" else [None])
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: " ".join(filter(None, case)))
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    loss, way = request.param
+    with computed(way) if way else nullcontext():
+        yield loss
 
 
 @pytest.fixture
@@ -94,12 +113,14 @@ def problems(draw: st.DrawFn) -> dict:
     return {"labels": labels, "counts": counts, "dim": dim, "seed": seed}
 
 
+@pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(problem=problems())
-def test_any_small_batch_equals_the_slow_loop(problem):
+def test_any_small_batch_equals_the_slow_loop(way, problem):
     for name, entry in LOSSES.items():
         b = batch(entry, **problem)
-        assert_same(value_and_grads(bound(entry, b), b), reference(name, b, 0.2))
+        with computed(way):
+            assert_same(value_and_grads(bound(entry, b), b), reference(name, b, 0.2))
 
 
 @settings(max_examples=50, derandomize=True, deadline=None)
@@ -114,7 +135,7 @@ def test_every_loss_is_at_least_zero_up_to_the_prior(problem, temperature):
         assert value >= -1e-9
 
 
-@pytest.mark.parametrize("name", [n for n, entry in LOSSES.items() if entry.parent])
+@pytest.mark.parametrize("name", [c for c in CASES if LOSSES[c[0]].parent], indirect=True)
 def test_uniform_counts_give_the_parent(entry, usual):
     parent = LOSSES[entry.parent]
     b = usual.replace(counts=[9] * len(COUNTS))
@@ -197,7 +218,8 @@ def test_small_batches_equal_the_slow_loop(name, entry, labels):
     assert_same(results, reference(name, b, 0.2))
 
 
-@pytest.mark.parametrize("name", ["scl", "rcl"])  # a prototype or a logit is a positive
+# A prototype or a logit is a positive.
+@pytest.mark.parametrize("name", [c for c in CASES if c[0] in ("scl", "rcl")], indirect=True)
 def test_without_a_positive_the_loss_is_a_zero_that_keeps_the_graph(entry):
     for labels in ([1], [0, 1, 3]):
         b = batch(entry, labels, COUNTS)

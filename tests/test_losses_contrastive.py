@@ -1,21 +1,29 @@
 """The contrastive family beyond the catalogue's entries: every switch, Eq. 6, compression."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
 from longtail.losses import ContrastiveLoss, contrastive_loss
+from loss_batches import WAYS, computed
 from references import contrastive
 
 COUNTS = [7, 500, 2, 31]  # in no order
 LABELS = [1, 1, 0, 3, 1, 0, 2]  # the last has no mate
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 SWITCHES = list(itertools.product([False, True], repeat=3))
+
+
+@pytest.fixture(params=WAYS, autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    with computed(request.param):
+        yield request.param
 
 
 def problem(labels: list[int] = LABELS, seed: int = 0, classes: int = 4):
@@ -111,7 +119,12 @@ def test_the_module_passes_every_switch_on():
     assert_same_loss(module(features, y, prototypes, scale), function, features, prototypes)
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     labels=st.lists(st.integers(0, 3), min_size=1, max_size=6),
     counts=st.lists(st.integers(1, 5000), min_size=4, max_size=4),

@@ -17,12 +17,14 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import resolve
 from longtail.optim import learning_rate
 from longtail.recipe import DataInfo
+from longtail.training import decisions, loop, memory
 from longtail.training import epoch as epoch_module
-from longtail.training import loop
 from longtail.training.checkpoint import load_checkpoint
+from longtail.training.decisions import decide
 from longtail.training.log import read_lines
 from longtail.training.loop import fit, initial_state
-from longtail.training.plan import decide, make_plan
+from longtail.training.memory import reused_memory
+from longtail.training.plan import make_plan
 from longtail.training.progress import show_progress
 from tiny import bits_of, fresh, pictures, tiny_dataset, tiny_plan, without_times
 
@@ -225,11 +227,53 @@ def test_what_this_machine_cannot_do_is_refused(arguments, said):
 
 
 def test_what_is_left_to_auto_is_decided():
-    decisions = decide("cpu", "auto", None, "auto")
-    assert decisions.precision in ("fp32", "bf16")
-    assert decisions.threads >= 1
-    assert decisions.compile is False
+    decided = decide("cpu", "auto", None, "auto")
+    assert decided.precision in ("fp32", "bf16")
+    assert decided.threads >= 1
+    assert decided.compile is False
     assert decide("cpu", "fp32", 3, "on").compile is True
+
+
+def test_a_run_is_compiled_where_it_is_long_enough_and_there_is_a_compiler(monkeypatch):
+    long, short = {"pixels": 1e12}, {"pixels": 1e6}
+    monkeypatch.setattr(decisions.shutil, "which", lambda name: f"/bin/{name}")
+    assert decide("cpu", "fp32", 1, "auto", **long).compile
+    assert not decide("cpu", "fp32", 1, "auto", **short).compile
+    assert not decide("cpu", "fp32", 1, "off", **long).compile
+    monkeypatch.setattr(decisions.shutil, "which", lambda name: None)
+    assert not decide("cpu", "fp32", 1, "auto", **long).compile
+    assert decide("cpu", "fp32", 1, "on", **short).compile  # asked for is asked for
+
+
+def test_a_run_is_as_long_as_the_pixels_of_all_its_views():
+    dataset = tiny_dataset()
+    resolved = tiny_plan(dataset, "rcl").resolved
+    side = dataset.input_shape[0]
+    views = len(dataset.train) * resolved.settings.epochs * 3
+    assert decisions.pixels_seen(dataset, resolved) == views * side * side
+
+
+def page_faults(blocks: int) -> int:
+    """Of asking for and freeing a block of 40 MB, after a first one."""
+    resource = pytest.importorskip("resource")
+    torch.ones(10_000_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(blocks):
+        torch.ones(10_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="no glibc")
+def test_freed_memory_is_used_again_while_a_run_lasts_and_given_back_afterwards():
+    with reused_memory():
+        within = page_faults(20)
+    assert within < page_faults(20) / 4  # one block's at most, once the heap has grown
+
+
+def test_without_glibc_memory_is_left_alone(monkeypatch):
+    monkeypatch.setattr(memory, "_glibc", lambda: None)
+    with reused_memory():
+        assert torch.ones(3).sum() == 3
 
 
 def test_scores_come_in_order_and_leave_the_model_as_it_was():

@@ -9,8 +9,9 @@ from longtail.data.dataset import Dataset, Split, split_of
 from longtail.methods import METHODS
 from longtail.methods.resolve import knobs_of, resolve, shared_knobs
 from longtail.recipe import DataInfo
+from longtail.training.decisions import decide
 from longtail.training.loop import initial_state
-from longtail.training.plan import Plan, decide, make_plan
+from longtail.training.plan import Plan, make_plan
 from longtail.training.state import TrainState, to_tensors
 
 COUNTS = (12, 6, 4)

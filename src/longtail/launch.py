@@ -31,9 +31,10 @@ from longtail.record import (
     versions,
 )
 from longtail.run import Run, load
+from longtail.training.decisions import Switch, decisions_line, pixels_seen
 from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
 from longtail.training.loop import fit, initial_state, num_steps
-from longtail.training.plan import Plan, Switch, configuration, make_plan
+from longtail.training.plan import Plan, configuration, make_plan
 from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
@@ -84,7 +85,7 @@ def train(
         device: "auto", "cpu", "cuda", ...
         precision: "auto", "bf16" or "fp32".
         threads: of the CPU; every core when left out.
-        compile: "on" compiles the model; "auto" is off for now.
+        compile: "on" compiles the model; "auto" does where the run is long enough for it to pay.
         out: the run's folder; runs/DATA-METHOD-sSEED when left out.
         resume: goes on with an existing run, and starts one that is missing.
         progress: shows how it goes.
@@ -115,27 +116,30 @@ def train(
             dataset = load_dataset(
                 data, imbalance=imbalance, holdout=holdout, image_size=image_size
             )
+        resolved = resolve(
+            method,
+            DataInfo(dataset.counts),
+            knobs=knobs,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+        )
+        pixels = pixels_seen(dataset, resolved)
         plan = make_plan(
             dataset,
-            resolve(
-                method,
-                DataInfo(dataset.counts),
-                knobs=knobs,
-                recipe=recipe,
-                epochs=epochs,
-                batch_size=batch_size,
-            ),
+            resolved,
             backbone=backbone or default_backbone(dataset.input_shape),
             seed=seed,
             eval_every=eval_every,
-            decisions=decisions_for(stored, device, precision, threads, compile),
+            decisions=decisions_for(stored, device, precision, threads, compile, pixels=pixels),
         )
         options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
         with torch_threads(plan.decisions.threads):
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
-                lines = (*dataset.notes, *notes, length_of(plan, dataset))
+                how = decisions_line(plan.decisions)
+                lines = (*dataset.notes, *notes, length_of(plan, dataset), how)
                 print(*map(printable, lines), sep="\n")
             # A finished run is left as it is: its record says which code it was that ran.
             if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):

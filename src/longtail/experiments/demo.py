@@ -17,8 +17,9 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import resolve
 from longtail.recipe import DataInfo
 from longtail.record import SplitMetrics
+from longtail.training.decisions import decide, usable_cores
 from longtail.training.loop import fit, initial_state
-from longtail.training.plan import Plan, decide, make_plan, usable_cores
+from longtail.training.plan import Plan, make_plan
 from longtail.training.scoring import score_split
 from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
@@ -95,8 +96,7 @@ def demo_plan(dataset: Dataset, method: str, seed: int, epochs: int) -> Plan:
         backbone="resnet8",
         seed=seed,
         eval_every=epochs,
-        # Not bf16: autocast shares its casts of the weights among threads, and runs side by side
-        # would change each other's rounding.
+        # fp32, which every processor has: the demo's numbers are to be everyone's.
         decisions=decide("cpu", "fp32", 1, "off"),
     )
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from longtail.losses.checks import wide
 from longtail.losses.instances import EPSILON, Contrast
+from longtail.losses.plain import plain
 
 BLOCK_ROWS = 512
 BLOCK_SCORES = 1 << 22
@@ -26,7 +26,7 @@ ACCELERATOR_SCORES = 1 << 26
 
 
 def streamed(c: Contrast) -> Tensor:
-    """The kernel's sum (see `instances`), block by block; it can be differentiated once."""
+    """The kernel's sum (see `instances`), block by block."""
     prototypes = None if c.prototypes is None else wide(c.prototypes)
     value: Tensor = _Streamed.apply(wide(c.features), prototypes, c, torch.is_grad_enabled())
     return value
@@ -39,21 +39,23 @@ class _Streamed(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, prototypes: Tensor | None, c: Contrast, differentiable: bool
     ) -> Tensor:
-        c = c._replace(features=features, prototypes=prototypes)
-        value, *gradients = value_and_gradients(c, differentiable)
-        ctx.save_for_backward(*gradients)
+        wide_contrast = c._replace(features=features, prototypes=prototypes)
+        value, *gradients = value_and_gradients(wide_contrast, differentiable)
+        ctx.save_for_backward(features, prototypes, *gradients)
+        ctx.contrast = c
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        features, prototypes = ctx.saved_tensors
-        return (
-            upstream * features,
-            None if prototypes is None else upstream * prototypes,
-            None,
-            None,
-        )
+        features, prototypes, *gradients = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # The gradient is to be differentiated in its turn: only the plain kernel can tell how.
+            c = ctx.contrast._replace(features=features, prototypes=prototypes)
+            inputs = [x for x in (features, prototypes) if x is not None and x.requires_grad]
+            again = iter(torch.autograd.grad(plain(c), inputs, upstream, create_graph=True))
+            gradients = [next(again) if needed else None for needed in ctx.needs_input_grad[:2]]
+            return *gradients, None, None
+        return *(None if g is None else upstream * g for g in gradients), None, None
 
 
 class _Sides(NamedTuple):
@@ -219,7 +221,8 @@ def _present(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     All classes on an accelerator, where looking for them would make the host wait.
     """
     if labels.device.type == "cpu":
-        return torch.unique(labels, return_inverse=True)
+        present, of_class = torch.unique(labels, return_inverse=True)
+        return present, of_class
     return torch.arange(num_classes, device=labels.device), labels
 
 

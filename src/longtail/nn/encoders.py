@@ -28,8 +28,11 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, channels_in, h, w] to [b, channels, h / stride, w / stride]."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self._shortcut(x))
+        # In place: batch norm keeps its input for the gradient, and nobody its output.
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        y += self._shortcut(x)
+        return F.relu(y, inplace=True)
 
     def _shortcut(self, x: Tensor) -> Tensor:
         if self.stride == 1 and not self.new_channels:
@@ -72,7 +75,7 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, 3, h, w] pictures to [b, 4 * width] features."""
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         maps: Tensor = self.stages(x)
         return maps.mean((2, 3))
 

@@ -11,8 +11,8 @@ import filelock
 from longtail.errors import CheckpointError, UsageError
 from longtail.record import Decisions, read_bytes, write_atomically
 from longtail.training.checkpoint import load_checkpoint
+from longtail.training.decisions import Switch, decide
 from longtail.training.log import truncate
-from longtail.training.plan import Switch, decide
 from longtail.training.state import TrainState, restore
 
 _CONFIGURATION = "config.json"
@@ -89,10 +89,12 @@ def decisions_for(
     precision: str,
     threads: int | None,
     compile_model: Switch,
+    *,
+    pixels: float,
 ) -> Decisions:
     """What is asked for; on resuming, what was decided before wherever nothing is asked."""
     if stored is None:
-        return decide(device, precision, threads, compile_model)
+        return decide(device, precision, threads, compile_model, pixels=pixels)
     before = Decisions(**stored["decisions"])
     return decide(
         before.device if device == "auto" else device,

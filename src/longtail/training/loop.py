@@ -16,6 +16,7 @@ from longtail.recipe import Stage, Term
 from longtail.training.compression import choose_weak_classes
 from longtail.training.epoch import end_of_epoch
 from longtail.training.graph import Step, graphed
+from longtail.training.memory import reused_memory
 from longtail.training.plan import Plan
 from longtail.training.progress import show_progress
 from longtail.training.save import Saver
@@ -58,6 +59,7 @@ def fit(
 
     state.model.train()
     with (
+        reused_memory(),
         stop_on_signals() as stopped,
         show_progress(progress, plan, dataset, state.step, steps) as shown,
     ):

@@ -1,9 +1,8 @@
-"""A run before it starts: what will be trained, how, on which machine, all of it decided."""
+"""A run before it starts: what will be trained, on what, and how, all of it settled."""
 
 import dataclasses
 import hashlib
-import os
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -13,8 +12,6 @@ from longtail.data.hashing import pictures_hash
 from longtail.errors import DataError, UsageError
 from longtail.methods.resolve import Resolved
 from longtail.record import Decisions, versions
-
-Switch = Literal["auto", "on", "off"]
 
 _EVALUATIONS = 20  # live accuracies a run, unless --eval-every says otherwise
 
@@ -81,38 +78,6 @@ def make_plan(
     return Plan(resolved, backbone, seed, every, input_statistics(dataset), decisions)
 
 
-def decide(device: str, precision: str, threads: int | None, compile_model: Switch) -> Decisions:
-    """Fill in what was left to "auto".
-
-    bf16 where the device computes in it natively, else fp32; every core of this process; no
-    compilation unless asked for.
-
-    Raises:
-        UsageError: a device that is not there, an unknown precision, or less than one thread.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"--device {device} is not usable here ({str(error).splitlines()[0]}). "
-            "Type --device cpu, or leave it out."
-        ) from error
-    if precision == "auto":
-        precision = "bf16" if _has_bf16(torch.device(device)) else "fp32"
-    if precision not in ("bf16", "fp32"):
-        raise UsageError(f"--precision {precision}: it is auto, bf16 or fp32.")
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads {threads}: it must be at least 1.")
-    return Decisions(
-        precision=precision,
-        threads=threads or usable_cores(),
-        compile=compile_model == "on",
-        device=device,
-    )
-
-
 def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str, Any]:
     """What must be equal for a checkpoint to be continued, and the versions, which should be."""
     resolved = plan.resolved
@@ -140,26 +105,3 @@ def _labels_and_test(dataset: Dataset) -> str:
         if split is not None:
             digest.update(split.labels.tobytes() + pictures_hash(split.inputs).encode())
     return digest.hexdigest()
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    usable = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(usable(0)) if usable else os.cpu_count() or 1
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    capability = torch.backends.cpu.get_cpu_capability()
-    return capability.startswith("AVX512") and _cpu_flag("avx512_bf16")
-
-
-def _cpu_flag(flag: str) -> bool:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return any(line.startswith("flags") and flag in line.split() for line in lines)
-    except OSError:
-        return False
