@@ -29,8 +29,9 @@ from longtail.data.sources.cifar import data_roots
 from longtail.evaluation import measure
 from longtail.methods.resolve import resolve
 from longtail.recipe import DataInfo
+from longtail.training.decisions import Switch, decide, usable_cores
 from longtail.training.loop import fit, initial_state
-from longtail.training.plan import Plan, Switch, decide, make_plan, usable_cores
+from longtail.training.plan import Plan, make_plan
 from longtail.training.scoring import score_split
 
 PHOTOGRAPHS = "photographs"

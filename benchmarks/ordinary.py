@@ -27,6 +27,8 @@ VIEWS = ("strong", "contrastive", "contrastive")
 PREFETCHED = 2  # batches a worker, DataLoader's own default
 
 Picture = Image.Image | Tensor
+Batches = Iterator[tuple[list[Tensor], Tensor]]
+"""Views of a batch, each float32 [b, 3, 32, 32], and labels int64 [b]."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ class Loop(NamedTuple):
 
     network: Network
     optimiser: torch.optim.Optimizer
-    batches: Iterator[tuple[list[Tensor], Tensor]]
+    batches: Batches
     log_prior: Tensor
     class_counts: Tensor
     kind: Kind
@@ -201,11 +203,11 @@ def prepare(task: Task) -> Segment:
     """The loop, warmed up, in segments of the task's steps."""
     torch.set_num_threads(task.threads)
     data = Pictures(task.pictures, task.labels, task.statistics, task.workers)
-    return segment(make_loop(data, task), data, task)
+    return segment(make_loop(endless(data, task), task), data, task)
 
 
-def make_loop(data: Pictures, task: Task) -> Loop:
-    """The loop over batches without end, shuffled anew in every pass."""
+def endless(data: Pictures, task: Task) -> Batches:
+    """Batches without end, shuffled anew in every pass."""
     torch.manual_seed(0)
     loader = DataLoader(
         data,
@@ -215,14 +217,20 @@ def make_loop(data: Pictures, task: Task) -> Loop:
         persistent_workers=task.workers > 0,
         drop_last=True,
     )
+    return iter(loader)
+
+
+def make_loop(batches: Batches, task: Task) -> Loop:
+    """A fresh network and all that its steps need."""
     kind, device = KINDS[task.method], torch.device(task.device)
+    torch.manual_seed(0)
     network = Network(task.num_classes, prototypes=kind.prototypes).to(device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     # A class without a picture would have the logarithm of 0.
     counts = np.bincount(task.labels, minlength=task.num_classes).clip(1)
     class_counts = torch.from_numpy(counts).float().to(device)
     log_prior = (class_counts / class_counts.sum()).log()
-    return Loop(network, optimiser, iter(loader), log_prior, class_counts, kind, device)
+    return Loop(network, optimiser, batches, log_prior, class_counts, kind, device)
 
 
 def take_step(loop: Loop) -> None:
