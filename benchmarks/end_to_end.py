@@ -10,9 +10,11 @@ long. On CUDA a whole run of --epochs is timed as well, its evaluations included
 """
 
 import argparse
+import contextlib
 import dataclasses
 import time
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import ordinary
@@ -27,16 +29,21 @@ from longtail.data.dataset import Dataset, Split, split_of
 from longtail.data.load import load_dataset, prepare
 from longtail.data.sources.cifar import data_roots
 from longtail.evaluation import measure
-from longtail.methods.resolve import resolve
+from longtail.methods.resolve import Resolved, resolve
 from longtail.recipe import DataInfo
-from longtail.training.decisions import Switch, decide, usable_cores
+from longtail.record import Decisions
+from longtail.training import loop
+from longtail.training.decisions import decide, pixels_seen, usable_cores
 from longtail.training.loop import fit, initial_state
+from longtail.training.memory import reused_memory
 from longtail.training.plan import Plan, make_plan
 from longtail.training.scoring import score_split
 
 PHOTOGRAPHS = "photographs"
 CIFAR_10 = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10", "cifar10.zip")
 VIEWS = len(ordinary.VIEWS)
+PAPER_EPOCHS = 200
+HELD = contextlib.ExitStack()  # until the process ends
 GOAL, STRETCH, GPU_SECONDS, GPU_STRETCH = 2.7, 3.2, 60, 30
 
 
@@ -76,23 +83,29 @@ def some(split: Split, number: int) -> Split:
     return split.take(np.resize(order, number))
 
 
+def resolved_for(dataset: Dataset, method: str, batch_size: int, epochs: int) -> Resolved:
+    return resolve(method, DataInfo(dataset.counts), epochs=epochs, batch_size=batch_size)
+
+
 def plan_of(
-    dataset: Dataset, method: str, batch_size: int, epochs: int, decisions: dict[str, object]
+    dataset: Dataset, method: str, batch_size: int, epochs: int, decisions: Decisions
 ) -> Plan:
-    resolved = resolve(method, DataInfo(dataset.counts), epochs=epochs, batch_size=batch_size)
     return make_plan(
         dataset,
-        resolved,
+        resolved_for(dataset, method, batch_size, epochs),
         backbone="resnet32",
         seed=0,
         eval_every=None,
-        decisions=decide(**decisions),
+        decisions=decisions,
     )
 
 
-def prepare_fit(task: Task, decisions: dict[str, object]) -> Segment:
+def prepare_fit(task: Task, decisions: Decisions) -> Segment:
     """`fit` in segments: an epoch is the task's steps, and each sample trains for one more."""
     torch.set_num_threads(task.threads)
+    # A run enters this once; here, where every sample calls `fit`, it would begin afresh each time.
+    HELD.enter_context(reused_memory())
+    HELD.enter_context(mock.patch.object(loop, "reused_memory", contextlib.nullcontext))
     names = tuple(map(str, range(task.num_classes)))
     train = split_of(task.pictures, task.labels)
     dataset = Dataset("segment", "", "photo", names, train, normalisation=task.statistics)
@@ -133,15 +146,15 @@ def task_of(dataset: Dataset, arguments: argparse.Namespace) -> Task:
 
 def compare(dataset: Dataset, arguments: argparse.Namespace) -> Case:
     """Both loops in turns."""
-    task, decisions = task_of(dataset, arguments), decisions_of(arguments)
+    task = task_of(dataset, arguments)
+    decided = decisions_for(dataset, arguments, arguments.epochs or PAPER_EPOCHS)
     work = float(VIEWS * task.steps * task.batch_size)
-    decided = decide(**decisions)
     ours = f"longtail, {decided.precision}{', compiled' if decided.compile else ''}"
     theirs = "ordinary loop, fp32"
     timings = interleave_apart(
         {
             theirs: Alternative(ordinary.prepare, (task,), work),
-            ours: Alternative(prepare_fit, (task, decisions), work),
+            ours: Alternative(prepare_fit, (task, decided), work),
         },
         turns=arguments.pairs,
         budget=arguments.seconds,
@@ -166,7 +179,7 @@ def compare(dataset: Dataset, arguments: argparse.Namespace) -> Case:
 
 def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
     """A run of all epochs with its evaluations, after one of a single epoch as warm-up."""
-    decisions = decisions_of(arguments)
+    decisions = decisions_for(dataset, arguments, arguments.epochs)
     plan_for = partial(plan_of, dataset, arguments.method, arguments.batch_size)
     began = time.perf_counter()
     warm_up = plan_for(1, decisions)
@@ -194,14 +207,16 @@ def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
     )
 
 
-def decisions_of(arguments: argparse.Namespace) -> dict[str, object]:
-    switch: Switch = arguments.compile
-    return {
-        "device": arguments.device,
-        "precision": arguments.precision,
-        "threads": torch.get_num_threads(),
-        "compile_model": switch,
-    }
+def decisions_for(dataset: Dataset, arguments: argparse.Namespace, epochs: int) -> Decisions:
+    """What a run of so many epochs would decide."""
+    resolved = resolved_for(dataset, arguments.method, arguments.batch_size, epochs)
+    return decide(
+        arguments.device,
+        arguments.precision,
+        torch.get_num_threads(),
+        arguments.compile,
+        pixels=pixels_seen(dataset, resolved),
+    )
 
 
 def options() -> argparse.Namespace:
@@ -214,12 +229,12 @@ def options() -> argparse.Namespace:
     made.add_argument("--workers", type=int, default=2, help="of the ordinary loop")
     made.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     made.add_argument("--compile", default="auto", choices=("auto", "on", "off"))
-    made.add_argument("--epochs", type=int, help="of a whole run; 200 on CUDA, else none")
+    made.add_argument("--epochs", type=int, help="time a whole run of them; 200 on CUDA, else none")
     arguments = parsed(made)
     on_cuda = torch.device(arguments.device).type == "cuda"
     arguments.data = arguments.data or default_data()
     arguments.steps = arguments.steps or (40 if on_cuda else 3)
-    arguments.epochs = 200 if arguments.epochs is None and on_cuda else arguments.epochs
+    arguments.epochs = PAPER_EPOCHS if arguments.epochs is None and on_cuda else arguments.epochs
     return arguments
 
 

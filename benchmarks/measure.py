@@ -50,9 +50,9 @@ def _preloaded_allocator() -> str:
     return preloaded or "system"
 
 
-def absent_peers() -> list[str]:
-    """A sentence for each peer that is not installed."""
-    missing = [name for name, found in versions(PEERS).items() if found is None]
+def absent_peers(*names: str) -> list[str]:
+    """A sentence for each peer (of all, unless named) that is not installed."""
+    missing = [name for name, found in versions(names or PEERS).items() if found is None]
     return [f"{name} is not installed, so it is absent (pip install {name})." for name in missing]
 
 

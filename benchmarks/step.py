@@ -35,8 +35,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from longtail.data.batches import Batch
 from longtail.methods import METHODS
-from longtail.training.decisions import usable_cores
+from longtail.record import Decisions
+from longtail.training.decisions import Switch, decide, usable_cores
 from longtail.training.loop import initial_state, make_step
+from longtail.training.memory import reused_memory
 
 # A convolution's output is written, read by the next layer and read again backward, and its
 # gradient is written and read: no step does with less unless it recomputes.
@@ -52,7 +54,7 @@ class Ready(NamedTuple):
     views: Tensor
 
 
-def ready(method: str, batch_size: int, decisions: dict[str, object]) -> Ready:
+def ready(method: str, batch_size: int, decisions: Decisions) -> Ready:
     """A step of `method` on random pictures, with the classes of `photographs`."""
     dataset = end_to_end.photographs()
     plan = end_to_end.plan_of(dataset, method, batch_size, 1, decisions)
@@ -66,12 +68,12 @@ def ready(method: str, batch_size: int, decisions: dict[str, object]) -> Ready:
 
 
 def prepare(
-    method: str, batch_size: int, steps: int, threads: int, decisions: dict[str, object]
+    method: str, batch_size: int, steps: int, threads: int, decisions: Decisions
 ) -> Segment:
     """A step of longtail, warmed up: long enough for a recorded graph."""
     torch.set_num_threads(threads)
-    run = ready(method, batch_size, decisions).run
-    device = str(decisions["device"])
+    end_to_end.HELD.enter_context(reused_memory())  # as `fit` does
+    run, device = ready(method, batch_size, decisions).run, decisions.device
     return warmed(run, steps, device, warm_ups=3 if device == "cpu" else 6)
 
 
@@ -108,8 +110,7 @@ class Count(NamedTuple):
 
 def count(method: str, batch_size: int) -> Count:
     """Count one step in float32 on the CPU; FLOPs and elements do not depend on either."""
-    decisions = {"device": "cpu", "precision": "fp32", "threads": 1, "compile_model": "off"}
-    found = ready(method, batch_size, {**decisions, "threads": torch.get_num_threads()})
+    found = ready(method, batch_size, decide("cpu", "fp32", torch.get_num_threads(), "off"))
     elements = 0
 
     def seen(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -160,9 +161,13 @@ def roofline(timing: Timing, steps: int, precision: str, counted: Count, best: P
     )
 
 
-def variants(arguments: argparse.Namespace) -> dict[str, tuple[str, str]]:
+def variants(arguments: argparse.Namespace) -> dict[str, tuple[str, Switch]]:
     """Name -> precision and compile."""
-    found = {"fp32": ("fp32", "off"), "bf16": ("bf16", "off"), "bf16 compiled": ("bf16", "on")}
+    found: dict[str, tuple[str, Switch]] = {
+        "fp32": ("fp32", "off"),
+        "bf16": ("bf16", "off"),
+        "bf16 compiled": ("bf16", "on"),
+    }
     return {
         f"longtail, {name}": settings
         for name, settings in found.items()
@@ -181,12 +186,7 @@ def compare(method: str, peaks: dict[str, Peak], arguments: argparse.Namespace) 
         task = ordinary_task(method, arguments)
         alternatives["ordinary loop, fp32"] = Alternative(prepare_ordinary, (task,), work)
     for name, (precision, compiled) in variants(arguments).items():
-        decisions = {
-            "device": arguments.device,
-            "precision": precision,
-            "threads": threads,
-            "compile_model": compiled,
-        }
+        decisions = decide(arguments.device, precision, threads, compiled)
         given = (method, batch, steps, threads, decisions)
         alternatives[name] = Alternative(prepare, given, work)
     timings = interleave_apart(alternatives, turns=arguments.turns, budget=arguments.seconds)

@@ -1,97 +1,137 @@
-"""Pictures a CPU second on one thread: our batched views beside a Pillow/torchvision loop.
+"""Pictures a second on one core: longtail's batched views beside torchvision's and kornia's.
 
-    python benchmarks/views.py [--repeats 15]
+    python benchmarks/views.py [--batches 256 1024] [--json FILE]
+    python benchmarks/views.py --device cuda [--json FILE]
 
-Each number is the median over repeats of the same batch of 32x32 photographs; the quickest repeat
-stands beside it. CPU seconds of this process, so that whoever else uses the machine counts less.
+The same batches of 32x32 photographs, in turns. On the CPU one thread and this process's CPU
+seconds, so that whoever else uses the machine counts less. The peers differ: torchvision's loop
+makes the same views picture by picture from Pillow pictures; torchvision v2 on a batch draws once
+for all of its pictures; kornia draws for each picture, but its AutoAugment takes one policy a
+batch. longtail draws everything for each picture.
 """
 
 import argparse
-import platform
-import statistics
+import itertools
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-import torchvision
-from PIL import Image, __version__
+from measure import Run, absent_peers, interleave, machine, parsed, parser, typed_command
+from ordinary import pillow_view
+from results import Case, Goal, Report, publish, ratio
 from torch import Tensor
-from torchvision import transforms
+from torchvision.transforms import functional, v2
 
 from longtail import keyed
-from longtail.data.views import view_for
+from longtail.data.views import Role, view_for
 from longtail.data.views.sheet import photographs
 
-ROLES = ("weak", "strong", "contrastive")
+ROLES: tuple[Role, ...] = ("strong", "contrastive", "weak")
+OURS = "longtail"
+GOAL = 10_000
+PEER_NOTES = (
+    "torchvision v2 draws once a batch, so all of its pictures get the same operation: quick, and "
+    "no replacement for the others.",
+    "kornia works in float32 and draws for each picture, but AutoAugment's policy once a batch.",
+    "v2 and kornia cut out a square that lies wholly inside, the others one that may overlap the "
+    "border.",
+)
 
 
-def processor() -> str:
-    """The processor's name as the system gives it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def pillow_view(role: str) -> Callable[[Image.Image], Image.Image | Tensor]:
-    """The same view as torchvision composes it, one picture at a time."""
-    weak = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
+def batched_v2(role: str) -> Callable[[Tensor], Tensor]:
+    """The view as torchvision v2 makes it of a batch: one draw for all pictures."""
+    weak = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]
     if role == "weak":
-        return transforms.Compose([*weak, transforms.PILToTensor()])
+        return v2.Compose(weak)
     if role == "strong":
-        policy = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
-        return transforms.Compose([*weak, policy, transforms.PILToTensor(), holed])
-    jitter = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
-    crop = transforms.RandomResizedCrop(32, (0.08, 1.0))
-    flip, grey = transforms.RandomHorizontalFlip(), transforms.RandomGrayscale(0.2)
-    return transforms.Compose([crop, flip, jitter, grey, transforms.PILToTensor()])
+        policy = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+        return v2.Compose([*weak, policy, v2.RandomErasing(1.0, (0.25, 0.25), (1.0, 1.0))])
+    jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
+    crop = v2.RandomResizedCrop(32, (0.08, 1.0))
+    return v2.Compose([crop, v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)])
 
 
-def holed(picture: Tensor) -> Tensor:
-    row, column = torch.randint(0, 32, (2,)).tolist()
-    picture[:, max(0, row - 8) : row + 8, max(0, column - 8) : column + 8] = 0
-    return picture
+def batched_kornia(role: str) -> Callable[[Tensor], Tensor] | None:
+    """The view as kornia makes it of a float batch; None where kornia is absent."""
+    try:
+        from kornia import augmentation as k
+    except ImportError:
+        return None
+    weak = [k.RandomCrop((32, 32), padding=4), k.RandomHorizontalFlip()]
+    if role == "weak":
+        steps = weak
+    elif role == "strong":
+        hole = k.RandomErasing((0.25, 0.25), (1.0, 1.0), p=1.0)
+        steps = [*weak, k.auto.AutoAugment("cifar10"), hole]
+    else:
+        jitter = k.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8)
+        crop = k.RandomResizedCrop((32, 32), (0.08, 1.0))
+        steps = [crop, k.RandomHorizontalFlip(), jitter, k.RandomGrayscale(p=0.2)]
+    sequence = torch.nn.Sequential(*steps)
+    return lambda images: sequence(images.float() / 255)
 
 
-def rates(run: Callable[[], object], pictures: int, repeats: int) -> tuple[float, float]:
-    """Median and best pictures a second."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        run()
-        seconds.append(time.process_time() - start)
-    return pictures / statistics.median(seconds), pictures / min(seconds)
+def alternatives(role: Role, images: Tensor) -> dict[str, Run]:
+    """Every way to make the view of uint8 [b, 3, 32, 32] pictures."""
+    key = keyed.fold(0, torch.arange(len(images), device=images.device))
+    view, together, kornia = view_for("photo", role), batched_v2(role), batched_kornia(role)
+    runs: dict[str, Run] = {OURS: lambda: view(images, key)}
+    if images.device.type == "cpu":
+        singles = [functional.to_pil_image(image) for image in images]
+        single = pillow_view(role)
+        runs["torchvision, Pillow, a picture at a time"] = lambda: [single(p) for p in singles]
+    runs["torchvision v2, one draw a batch"] = lambda: together(images)
+    if kornia is not None:
+        runs["kornia"] = lambda: kornia(images)
+    return runs
+
+
+def compare(role: Role, batch: int, arguments: argparse.Namespace) -> Case:
+    images = photographs().repeat(batch // 4, 1, 1, 1).to(arguments.device)
+    on_cpu = images.device.type == "cpu"
+    timings = interleave(
+        alternatives(role, images),
+        turns=arguments.turns,
+        device=arguments.device,
+        budget=arguments.seconds,
+        work=float(len(images)),
+        clock=time.process_time if on_cpu else time.perf_counter,
+    )
+    reached = len(images) / timings[0].median
+    goal = Goal(f"pictures/s of the {role} view on one core", GOAL, reached)
+    return Case(
+        title=f"{role} view, batch of {batch}",
+        timings=tuple(timings),
+        ratios=tuple(ratio(timings, other.name, OURS) for other in timings[1:]),
+        goals=(goal,) if on_cpu and role != "weak" else (),
+        counts="pictures",
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args().repeats
-    torch.set_num_threads(1)
-    # As any training process has by its first step, free one large buffer: until then glibc gives
-    # the memory of every freed tensor back, and page faults dominate.
-    torch.zeros(24 << 20, dtype=torch.uint8)
-    print(
-        f"{processor()}, 1 thread; Python {platform.python_version()}, torch {torch.__version__},"
+    made = parser(__doc__)
+    made.add_argument("--batches", type=int, nargs="+", default=[256, 1024])
+    made.add_argument("--roles", nargs="+", default=ROLES, choices=ROLES)
+    made.add_argument("--turns", type=int, default=15)
+    arguments = parsed(made)
+    if arguments.device == "cpu":
+        torch.set_num_threads(arguments.threads or 1)
+        # As any training process has by its first step, free one large buffer: until then glibc
+        # gives the memory of every freed tensor back, and page faults dominate.
+        torch.zeros(24 << 20, dtype=torch.uint8)
+    report = Report(
+        benchmark="views",
+        title="Views",
+        command=typed_command(),
+        machine=machine(arguments.device),
+        cases=tuple(
+            compare(role, batch, arguments)
+            for role in arguments.roles
+            for batch in arguments.batches
+        ),
+        notes=(*PEER_NOTES, *absent_peers("kornia")),
     )
-    print(f"torchvision {torchvision.__version__}, Pillow {__version__}; 32x32, {repeats} repeats")
-    print(f"{'view':12} {'how':18} {'median/s':>10} {'best/s':>10}")
-    for role in ROLES:
-        for batch in (256, 512, 1024):
-            images = photographs().repeat(batch // 4, 1, 1, 1)
-            key = keyed.fold(0, torch.arange(batch))
-            view = view_for("photo", role)
-            median, best = rates(lambda v=view, x=images, k=key: v(x, k), batch, repeats)
-            print(f"{role:12} {f'batch of {batch}':18} {median:10,.0f} {best:10,.0f}")
-        loop, singles = pillow_view(role), [transforms.functional.to_pil_image(x) for x in images]
-        median, best = rates(
-            lambda f=loop, s=singles: [f(x) for x in s], batch, max(3, repeats // 3)
-        )
-        print(f"{role:12} {'torchvision loop':18} {median:10,.0f} {best:10,.0f}")
+    publish(report, arguments.json)
 
 
 if __name__ == "__main__":
