@@ -11,7 +11,6 @@ batch. longtail draws everything for each picture.
 """
 
 import argparse
-import itertools
 import time
 from collections.abc import Callable
 
