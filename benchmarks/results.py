@@ -190,13 +190,13 @@ def header(case: Case) -> list[str]:
 def cells(timing: Timing, case: Case) -> list[str]:
     """One alternative's row."""
     numbers = [timing.median, min(timing.seconds), max(timing.seconds)]
-    row = [timing.name, *(_rounded(1e3 * value) for value in numbers), str(len(timing.seconds))]
+    row = [timing.name, *(rounded(1e3 * value) for value in numbers), str(len(timing.seconds))]
     if case.counts:
         row.append(f"{timing.work / timing.median:,.0f}" if timing.work else "–")
     if case.memory:
-        row.append(_rounded(timing.peak_bytes / 2**20) if timing.peak_bytes is not None else "–")
+        row.append(rounded(timing.peak_bytes / 2**20) if timing.peak_bytes is not None else "–")
     if _has_setup(case):
-        row.append(_rounded(timing.setup_seconds) if timing.setup_seconds is not None else "–")
+        row.append(rounded(timing.setup_seconds) if timing.setup_seconds is not None else "–")
     return row
 
 
@@ -213,7 +213,7 @@ def goal_line(goal: Goal) -> str:
     further = f", aiming at {goal.stretch:,g}" if goal.stretch is not None else ""
     return (
         f"Goal: {goal.what} {'at most' if goal.at_most else 'at least'} {goal.wanted:,g}{further}; "
-        f"reached {_rounded(goal.reached)}: {'met' if goal.met else 'MISSED'}"
+        f"reached {rounded(goal.reached)}: {'met' if goal.met else 'MISSED'}"
     )
 
 
@@ -221,6 +221,32 @@ def _has_setup(case: Case) -> bool:
     return any(timing.setup_seconds is not None for timing in case.timings)
 
 
-def _rounded(value: float) -> str:
-    """Three digits, or all of a whole number's."""
+def rounded(value: float) -> str:
+    """At least three digits.
+
+    >>> rounded(0.12345), rounded(1234.5)
+    ('0.123', '1,234')
+    """
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def read_report(file: Path) -> Report:
+    """A report that `publish` wrote."""
+    return report_of(json.loads(file.read_text(encoding="utf-8")))
+
+
+def report_of(values: Mapping[str, Any]) -> Report:
+    """A report from `dataclasses.asdict` of it, by way of JSON."""
+    cases, notes = tuple(map(_case_of, values["cases"])), tuple(values["notes"])
+    return Report(**{**values, "cases": cases, "notes": notes})
+
+
+def _case_of(values: Mapping[str, Any]) -> Case:
+    timings = (Timing(**{**v, "seconds": tuple(v["seconds"])}) for v in values["timings"])
+    parts = {
+        "timings": tuple(timings),
+        "ratios": tuple(Ratio(**v) for v in values["ratios"]),
+        "goals": tuple(Goal(**v) for v in values["goals"]),
+        "notes": tuple(values["notes"]),
+    }
+    return Case(**{**values, **parts})

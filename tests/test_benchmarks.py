@@ -1,0 +1,195 @@
+"""The parts of the benchmarks that time nothing: sums, text, pages, the ordinary loop."""
+
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from longtail.losses import contrastive_loss
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import end_to_end
+import measure
+import ordinary
+import performance_page
+import results
+import startup
+
+
+def timing(name: str, *seconds: float, work: float | None = 10.0) -> results.Timing:
+    return results.Timing(name, seconds, work)
+
+
+def report() -> results.Report:
+    timings = (timing("slow", 4.0, 6.0, 5.0), timing("fast", 2.0, 1.0, 2.0))
+    case = results.Case(
+        "a task",
+        timings,
+        ratios=(results.ratio(timings, "slow", "fast"),),
+        goals=(
+            results.Goal("times as quick", 2.0, 2.5, stretch=3.0),
+            results.Goal("seconds", 1.0, 2.0, at_most=True),
+        ),
+        counts="pictures",
+        notes=("A note.",),
+    )
+    known = {"cpu": "a processor", "cores": 2, "threads": 2, "instructions": "AVX2"}
+    known |= {"allocator": "system", "gpu": None, "cuda": None, "revision": "abc"}
+    return results.Report(
+        "step", "The step", "python x.py", {**known, "versions": {"kornia": None}}, (case,)
+    )
+
+
+def test_a_ratio_is_of_medians_and_over_turns() -> None:
+    found = results.ratio([timing("a", 4.0, 6.0, 5.0), timing("b", 2.0, 1.0, 2.0)], "a", "b")
+    assert (found.medians, found.paired) == (2.5, 2.5)
+    assert (found.low, found.high) == (2.0, 6.0)
+
+
+def test_a_ratio_counts_the_work_and_not_the_call() -> None:
+    found = results.ratio([timing("a", 1.0, work=1.0), timing("b", 1.0, work=4.0)], "a", "b")
+    assert found.medians == found.paired == 4.0
+
+
+def test_a_goal_that_is_missed_says_so() -> None:
+    met, missed = report().cases[0].goals
+    assert met.met
+    assert "MISSED" not in results.goal_line(met)
+    assert not missed.met
+    assert "MISSED" in results.goal_line(missed)
+
+
+def test_alternatives_take_turns_after_their_warm_ups() -> None:
+    calls: list[str] = []
+    runs = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    timings = measure.interleave(runs, turns=3, warm_ups=1, work=5.0)
+    assert "".join(calls) == "ab" + 3 * "ab"
+    assert [(t.name, len(t.seconds), t.work) for t in timings] == [("a", 3, 5.0), ("b", 3, 5.0)]
+
+
+def test_a_spent_budget_leaves_three_turns() -> None:
+    assert len(measure.interleave({"a": lambda: None}, turns=9, budget=0.0)[0].seconds) == 3
+
+
+def test_the_peak_of_allocations_is_that_of_what_is_held_at_once() -> None:
+    assert measure.highest([4, 3, -4, 2, -5]) == 7
+    assert measure.highest([-3]) == 0
+
+
+@pytest.mark.slow
+def test_the_allocator_sees_two_matrices_and_not_their_inputs() -> None:
+    x = torch.ones(500, 500)
+    held = measure.peak_allocated(lambda: (x + 1).exp().sum())
+    assert held == pytest.approx(2 * x.nbytes, rel=0.01)
+
+
+def sleeper(seconds: float) -> measure.Segment:
+    return measure.Segment(lambda: time.sleep(seconds))
+
+
+def broken() -> measure.Segment:
+    raise SystemExit(1)
+
+
+@pytest.mark.slow
+def test_processes_of_their_own_take_turns_and_tell_their_memory() -> None:
+    given = {"quick": (0.01,), "slow": (0.05,)}
+    alternatives = {n: measure.Alternative(sleeper, a, work=2.0) for n, a in given.items()}
+    quick, slow = measure.interleave_apart(alternatives, turns=3)
+    assert [len(found.seconds) for found in (quick, slow)] == [3, 3]
+    assert min(quick.seconds) >= 0.01
+    assert min(slow.seconds) >= 0.05
+    assert quick.work == 2.0
+    assert quick.setup_seconds is not None
+    assert quick.peak_bytes is not None
+    assert 2**26 < quick.peak_bytes < 2**31
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_early_is_named() -> None:
+    with pytest.raises(RuntimeError, match="'broken' ended early"):
+        measure.interleave_apart({"broken": measure.Alternative(broken)}, turns=1)
+
+
+def test_a_report_survives_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results.publish(report(), tmp_path / "deep" / "step.json")
+    assert results.read_report(tmp_path / "deep" / "step.json") == report()
+    assert "fast is 2.50 times as quick as slow" in capsys.readouterr().out
+
+
+def test_a_command_keeps_no_place_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/home/me/step.py", "--json", "/home/me/out.json"])
+    assert measure.typed_command() == "python benchmarks/step.py --json out.json"
+
+
+def test_the_page_shows_goals_spread_and_what_is_absent() -> None:
+    other = replace(report(), benchmark="end-to-end", title="All of it")
+    found = results.report_of(json.loads(json.dumps(asdict(report()))))
+    text = "\n".join(performance_page.page([found, other]))
+    assert "| The step | a task | times as quick | ≥ 2 | ≥ 3 | 2.5 | met |" in text
+    assert "| The step | a task | seconds | ≤ 1 |  | 2 | **missed** |" in text
+    assert "| fast | 2,000 | 1,000 | 2,000 | 3 | 5 |" in text
+    assert "| fast | slow | 2.50 | 2.50 | 2.00 | 6.00 |" in text
+    assert "kornia absent" in text
+    assert text.index("## All of it") < text.index("## The step")
+
+
+@pytest.mark.parametrize("method", ordinary.KINDS)
+def test_the_ordinary_loss_is_the_same_function(method: str) -> None:
+    kind = ordinary.KINDS[method]
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(20, 8, generator=draw, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 5, (20,), generator=draw)
+    prototypes = torch.randn(5, 8, generator=draw, dtype=torch.float64) if kind.prototypes else None
+    counts = torch.tensor([50, 20, 10, 4, 1])
+    plain = ordinary.materialised_loss(features, labels, prototypes, counts.double(), kind)
+    ours = contrastive_loss(
+        features,
+        labels,
+        prototypes,
+        class_counts=counts if kind.rebalance else None,
+        class_average=kind.average,
+        num_classes=5,
+    )
+    torch.testing.assert_close(plain, ours)
+    torch.testing.assert_close(*(torch.autograd.grad(x, features)[0] for x in (plain, ours)))
+
+
+def test_the_ordinary_loop_takes_a_step() -> None:
+    data = end_to_end.photographs((8, 4))
+    task = ordinary.Task(
+        pictures=np.asarray(data.train.inputs),
+        labels=data.train.labels,
+        statistics=((0.5,) * 3, (0.25,) * 3),
+        num_classes=2,
+        method="bcl-rcl",
+        steps=1,
+        batch_size=4,
+        threads=torch.get_num_threads(),
+        workers=0,
+        warm_ups=1,
+        device="cpu",
+    )
+    pictures = ordinary.Pictures(task.pictures, task.labels, task.statistics, 0)
+    loop = ordinary.make_loop(ordinary.endless(pictures, task), task)
+    before = loop.network.classifier.weight.detach().clone()
+    ordinary.segment(loop, pictures, task).run()
+    assert not torch.equal(before, loop.network.classifier.weight)
+    assert pictures.made.sum() == 2 * task.batch_size
+    views, _ = pictures[0]
+    assert [tuple(view.shape) for view in views] == 3 * [(3, 32, 32)]
+
+
+def test_some_samples_are_a_fixed_draw_repeated_where_there_are_fewer() -> None:
+    split = end_to_end.photographs((3, 2)).train
+    assert sorted(end_to_end.some(split, 5).index) == [0, 1, 2, 3, 4]
+    assert len(end_to_end.some(split, 12)) == 12
+
+
+def test_stages_are_the_times_between_marks() -> None:
+    assert startup.stages([1.0, 1.5, 4.5]) == [0.5, 3.0]
