@@ -1,8 +1,13 @@
 """The kernels of the contrastive softmax by name, and which one fits a batch."""
 
+import functools
+import os
+import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from longtail.errors import UsageError
@@ -10,9 +15,34 @@ from longtail.losses.instances import Contrast
 from longtail.losses.plain import plain
 from longtail.losses.streaming import streamed
 
-KernelName = Literal["auto", "plain", "streamed"]
+KernelName = Literal["auto", "plain", "streamed", "triton"]
 
-KERNELS: dict[str, Callable[[Contrast], Tensor]] = {"plain": plain, "streamed": streamed}
+FEW_SCORES = 1 << 22
+"""So many are quicker held at once on an accelerator than taken in blocks."""
+TRITON_DIM = 256
+"""A program of the Triton kernel holds whole rows, and their gradient in float32."""
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def triton(c: Contrast) -> Tensor:
+    """The sum by `longtail.losses.fused`; Triton is imported at the first call.
+
+    Raises:
+        UsageError: the batch is not one for it, or Triton is missing.
+    """
+    reason = _unfit(c.features)
+    if reason is not None:
+        raise UsageError(f"kernel 'triton' {reason} kernel='auto' takes what fits.")
+    from longtail.losses.fused import fused
+
+    return fused(c)
+
+
+KERNELS: dict[str, Callable[[Contrast], Tensor]] = {
+    "plain": plain,
+    "streamed": streamed,
+    "triton": triton,
+}
 """Each gives the same sum; see `longtail.losses.instances`."""
 
 
@@ -26,6 +56,44 @@ def choose_kernel(name: KernelName, contrast: Contrast) -> Callable[[Contrast], 
         raise UsageError(
             f"kernel is {name!r}; it must be one of {', '.join(get_args(KernelName))}."
         )
-    if name == "auto":
-        name = "streamed"
-    return KERNELS[name]
+    return KERNELS[suited(contrast) if name == "auto" else name]
+
+
+def suited(c: Contrast) -> Literal["plain", "streamed", "triton"]:
+    """The name of the fastest kernel for a batch where it lies."""
+    if c.features.device.type != "cuda":
+        return "streamed"
+    if _unfit(c.features) is None and _compiles(c.features.device):
+        return "triton"
+    keys = len(c.features) + (0 if c.prototypes is None else len(c.prototypes))
+    return "plain" if len(c.features) * keys <= FEW_SCORES else "streamed"
+
+
+def _unfit(features: Tensor) -> str | None:
+    """Why the Triton kernel cannot take these features, as the rest of a sentence."""
+    if features.dtype not in TRITON_DTYPES:
+        return f"takes float32, bfloat16 or float16, not {features.dtype}."
+    if features.shape[1] > TRITON_DIM:
+        return f"takes rows of at most {TRITON_DIM} numbers, not {features.shape[1]}."
+    # Triton's interpreter, for tests, is asked for by this variable and reads the CPU's memory.
+    if features.device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return f"runs on CUDA, and the features are on {features.device}."
+    if not _installed():
+        return "needs Triton, which comes with torch on Linux (pip install triton)."
+    return None
+
+
+@functools.cache
+def _installed() -> bool:
+    return find_spec("triton") is not None
+
+
+@functools.cache
+def _compiles(device: torch.device) -> bool:
+    """Whether Triton can be relied on: an NVIDIA device it supports, and a C compiler at hand.
+
+    Triton builds its launchers at run time, and images made only to run torch may lack a compiler.
+    """
+    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    return "CC" in os.environ or any(map(shutil.which, ("gcc", "clang")))
