@@ -105,5 +105,7 @@ def computed(way: str) -> Iterator[None]:
         if "small" in way:
             # Ragged blocks of the usual batches; the first products are kept, later ones are not.
             patch.setattr(streaming, "BLOCK_ROWS", 3)
-            patch.setattr(streaming, "BLOCK_SCORES", 18)
+            patch.setattr(streaming, "KEPT_PRODUCTS", 18)
+            patch.setattr(streaming, "BLOCK_SCORES", 8)
+            patch.setattr(streaming, "BLOCK_COLUMNS", 3)
         yield

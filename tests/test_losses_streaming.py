@@ -49,7 +49,7 @@ def test_many_blocks_equal_the_plain_kernel(dtype, tolerance, class_average, sca
 
 def test_products_that_are_not_kept_are_taken_again(monkeypatch):
     expected = value_and_grads("streamed", torch.float64, 1100, 8, 5)
-    monkeypatch.setattr(streaming, "BLOCK_SCORES", 512)
+    monkeypatch.setattr(streaming, "KEPT_PRODUCTS", 0)
     for a, b in zip(value_and_grads("streamed", torch.float64, 1100, 8, 5), expected, strict=True):
         assert_close(a, b, rtol=1e-12, atol=1e-12)
 
@@ -78,6 +78,7 @@ def largest_tensor(kernel: str, n: int, c: int) -> int:
 def test_no_tensor_grows_with_rows_times_keys(monkeypatch):
     monkeypatch.setattr(streaming, "BLOCK_ROWS", 64)
     monkeypatch.setattr(streaming, "BLOCK_SCORES", 64 * 64)
+    monkeypatch.setattr(streaming, "KEPT_PRODUCTS", 64 * 64)
     assert largest_tensor("plain", 600, 900) >= 600 * 900
     # A block, or the rows themselves; four times both makes four times the rows at most.
     assert largest_tensor("streamed", 600, 900) <= 64 * 64
@@ -103,9 +104,11 @@ def test_gradients_scale_with_what_the_loss_is_multiplied_by():
     features, labels, prototypes, _ = problem(6, 3, 4)
     loss = contrastive_loss(features, labels, prototypes, kernel="streamed")
     once = torch.autograd.grad(loss, (features, prototypes), retain_graph=True)
-    thrice = torch.autograd.grad(3 * loss, (features, prototypes))
-    for a, b in zip(once, thrice, strict=True):
+    thrice = torch.autograd.grad(3 * loss, (features, prototypes), retain_graph=True)
+    again = torch.autograd.grad(loss, (features, prototypes))
+    for a, b, c in zip(once, thrice, again, strict=True):
         assert_close(3 * a, b, rtol=1e-12, atol=1e-12)
+        assert_close(a, c, rtol=1e-12, atol=1e-12)
 
 
 def test_only_what_needs_a_gradient_gets_one():

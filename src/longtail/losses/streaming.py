@@ -7,6 +7,7 @@ its gradient; as many as fit into a fixed budget are kept in between, the others
 Products with prototypes are needed once: the rest of the normaliser is complete by then.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,11 +19,14 @@ from longtail.losses.instances import EPSILON, Contrast
 from longtail.losses.plain import plain
 
 BLOCK_ROWS = 512
-BLOCK_SCORES = 1 << 22
-"""Products of features, and scores of prototypes, held at a time: 16 MB each in float32."""
-ACCELERATOR_ROWS = 4096
-ACCELERATOR_SCORES = 1 << 26
-"""An accelerator is idle in smaller products."""
+BLOCK_SCORES = 1 << 21
+"""Scores of prototypes held at a time: 8 MB in float32."""
+KEPT_PRODUCTS = 1 << 22
+"""Products of features kept for the gradient: 16 MB in float32."""
+BLOCK_COLUMNS = 1024
+"""Of products with prototypes; a CPU's cache holds so many rows of them."""
+ON_ACCELERATOR = 16
+"""How many times larger a block of scores is there, where small products leave it idle."""
 
 
 def streamed(c: Contrast) -> Tensor:
@@ -39,23 +43,30 @@ class _Streamed(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, prototypes: Tensor | None, c: Contrast, differentiable: bool
     ) -> Tensor:
-        wide_contrast = c._replace(features=features, prototypes=prototypes)
-        value, *gradients = value_and_gradients(wide_contrast, differentiable)
-        ctx.save_for_backward(features, prototypes, *gradients)
         ctx.contrast = c
+        ctx.save_for_backward(features, prototypes)
+        c = c._replace(features=features, prototypes=prototypes)
+        value, *ctx.gradients = value_and_gradients(c, differentiable)
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        features, prototypes, *gradients = ctx.saved_tensors
+        features, prototypes = ctx.saved_tensors
+        c = ctx.contrast._replace(features=features, prototypes=prototypes)
         if torch.is_grad_enabled():
             # The gradient is to be differentiated in its turn: only the plain kernel can tell how.
-            c = ctx.contrast._replace(features=features, prototypes=prototypes)
-            inputs = [x for x in (features, prototypes) if x is not None and x.requires_grad]
-            again = iter(torch.autograd.grad(plain(c), inputs, upstream, create_graph=True))
-            gradients = [next(again) if needed else None for needed in ctx.needs_input_grad[:2]]
-            return *gradients, None, None
-        return *(None if g is None else upstream * g for g in gradients), None, None
+            return *_differentiable_gradients(c, upstream), None, None
+        # Handed out without a copy; where the graph is kept for more, they are taken again.
+        gradients = ctx.gradients or value_and_gradients(c, True)[1:]
+        ctx.gradients = None
+        return *(None if g is None else g.mul_(upstream) for g in gradients), None, None
+
+
+def _differentiable_gradients(c: Contrast, upstream: Tensor) -> Iterator[Tensor | None]:
+    inputs = (c.features, c.prototypes)
+    needed = [x for x in inputs if x is not None and x.requires_grad]
+    found = iter(torch.autograd.grad(plain(c), needed, upstream, create_graph=True))
+    return (next(found) if x is not None and x.requires_grad else None for x in inputs)
 
 
 class _Sides(NamedTuple):
@@ -176,11 +187,10 @@ def _over_prototypes(
     assert c.prototypes is not None
     assert sides.prototype_size is not None
     complete = torch.empty_like(normaliser)
-    rows, scores_held = _block_sizes(c.labels.device)
-    rows = max(1, min(rows, scores_held // len(c.prototypes)))
+    rows = max(1, min(_block_rows(complete), _larger(BLOCK_SCORES, complete) // len(c.prototypes)))
     for block in _blocks(len(complete), rows):
-        scores = (sides.anchors[block] @ c.prototypes.T).mul_(sides.prototype_size)
-        scores.add_(c.key_weight)
+        scores = _with_prototypes(sides.anchors[block], c.prototypes)
+        scores.mul_(sides.prototype_size).add_(c.key_weight)
         if c.own_weight is not None:
             scores.scatter_add_(1, c.labels[block, None], c.own_weight[block, None])
         top = scores.amax(1)
@@ -195,24 +205,38 @@ def _over_prototypes(
     return complete
 
 
+def _with_prototypes(anchors: Tensor, prototypes: Tensor) -> Tensor:
+    products = anchors.new_empty(len(anchors), len(prototypes))
+    for block in _blocks(len(prototypes), _larger(BLOCK_COLUMNS, anchors)):
+        torch.mm(anchors, prototypes[block].T, out=products[:, block])
+    return products
+
+
 def _attraction(c: Contrast, sides: _Sides, gradients: _Gradients | None) -> Tensor:
     """The mean score of the positives, averaged by the shares; its gradient is taken away."""
     present, of_class = _present(c.labels, len(c.key_weight))
     weight = (c.share / c.positives.clamp(min=1))[:, None]
-    key_sum = _sums(sides.keys, of_class, len(present))
+    key_sum, pull_sum = sides.keys.new_zeros(2, len(present), sides.keys.shape[1])
+    blocks = list(_blocks(len(weight), _block_rows(weight)))
+    for block in blocks:
+        key_sum.index_add_(0, of_class[block], sides.keys[block])
+        pull_sum.index_add_(0, of_class[block], sides.anchors[block] * weight[block])
     if c.prototypes is not None and sides.prototype_size is not None:
-        key_sum += c.prototypes[present] * sides.prototype_size[present, None]
-    # A sum over positives is the sum of the class's keys, less the anchor's own.
-    positives = key_sum[of_class].sub_(sides.keys).mul_(weight)
-    if gradients is not None:
-        pulls = sides.anchors * weight
-        pull_sum = _sums(pulls, of_class, len(present))
-        gradients.anchors.sub_(positives)
-        gradients.keys.sub_(pull_sum[of_class].sub_(pulls))
-        if gradients.prototypes is not None and sides.prototype_size is not None:
-            pull_sum *= sides.prototype_size[present, None]
-            gradients.prototypes.index_add_(0, present, pull_sum, alpha=-1)
-    return positives.mul_(sides.anchors).sum()
+        size = sides.prototype_size[present, None]
+        key_sum.addcmul_(c.prototypes[present], size)
+        if gradients is not None and gradients.prototypes is not None:
+            gradients.prototypes.index_add_(0, present, pull_sum * size, alpha=-1)
+    total = weight.new_zeros(())
+    for block in blocks:
+        # A sum over positives is the sum of the class's keys, less the anchor's own.
+        anchors, keys = sides.anchors[block], sides.keys[block]
+        positives = key_sum[of_class[block]].sub_(keys).mul_(weight[block])
+        if gradients is not None:
+            gradients.anchors[block].sub_(positives)
+            mates = pull_sum[of_class[block]].addcmul_(anchors, weight[block], value=-1)
+            gradients.keys[block].sub_(mates)
+        total += positives.mul_(anchors).sum()
+    return total
 
 
 def _present(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -226,17 +250,12 @@ def _present(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     return torch.arange(num_classes, device=labels.device), labels
 
 
-def _sums(rows: Tensor, of_class: Tensor, num_classes: int) -> Tensor:
-    return rows.new_zeros(num_classes, rows.shape[1]).index_add_(0, of_class, rows)
-
-
 def _products(sides: _Sides, anchors: slice, keys: slice, kept: Kept) -> Tensor:
     place = (anchors.start, keys.start)
     if place in kept:
         return kept[place]
     products = sides.anchors[anchors] @ sides.keys[keys].T
-    rows, scores_held = _block_sizes(products.device)
-    if (len(kept) + 1) * rows**2 <= scores_held:
+    if (len(kept) + 1) * _block_rows(products) ** 2 <= _larger(KEPT_PRODUCTS, products):
         kept[place] = products
     return products
 
@@ -269,7 +288,7 @@ def _inverse_length(rows: Tensor, normalize: bool) -> Tensor:
 
 def _across_the_rows(gradient: Tensor, rows: Tensor) -> None:
     """Take out what would only lengthen a row; rows too short to be normalised keep it."""
-    for block in _blocks(len(rows), _block_sizes(rows.device)[0]):
+    for block in _blocks(len(rows), _block_rows(rows)):
         length = torch.linalg.vector_norm(rows[block], dim=1)
         along = (gradient[block] * rows[block]).sum(1) / length.clamp(min=EPSILON) ** 2
         along = torch.where(length > EPSILON, along, 0.0)
@@ -278,18 +297,18 @@ def _across_the_rows(gradient: Tensor, rows: Tensor) -> None:
 
 def _pairs(sides: _Sides) -> Iterator[tuple[slice, slice]]:
     """Every pair of blocks of features: once where both directions come from one product."""
-    rows, _ = _block_sizes(sides.anchors.device)
-    blocks = list(_blocks(len(sides.anchors), rows))
+    blocks = list(_blocks(len(sides.anchors), _block_rows(sides.anchors)))
     for number, first in enumerate(blocks):
         for second in blocks[number if sides.alike else 0 :]:
             yield first, second
 
 
-def _block_sizes(device: torch.device) -> tuple[int, int]:
-    """Rows of a block, and scores held at a time."""
-    if device.type == "cpu":
-        return BLOCK_ROWS, BLOCK_SCORES
-    return ACCELERATOR_ROWS, ACCELERATOR_SCORES
+def _block_rows(like: Tensor) -> int:
+    return BLOCK_ROWS if like.device.type == "cpu" else BLOCK_ROWS * math.isqrt(ON_ACCELERATOR)
+
+
+def _larger(size: int, like: Tensor) -> int:
+    return size if like.device.type == "cpu" else size * ON_ACCELERATOR
 
 
 def _blocks(length: int, rows: int) -> Iterator[slice]:
