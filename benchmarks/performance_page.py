@@ -12,7 +12,7 @@ from results import Case, Goal, Ratio, Report, cells, header, machine_line, read
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "performance.md"
 # What matters most first; others follow by name.
-ORDER = ("end-to-end", "step", "loss", "views", "startup")
+ORDER = ("end-to-end", "step", "accuracy", "loss", "views", "startup")
 
 
 def page(reports: Sequence[Report]) -> list[str]:
@@ -68,14 +68,15 @@ def section(report: Report) -> Iterator[str]:
 
 def case_section(case: Case) -> Iterator[str]:
     yield from ("", f"### {case.title}", "")
-    yield from grid(header(case), [cells(timing, case) for timing in case.timings])
+    if case.timings:
+        yield from grid(header(case), [cells(timing, case) for timing in case.timings])
     if case.memory:
         yield from ("", f"Peak: {case.memory}.")
     if case.ratios:
         yield ""
         yield from grid(RATIO_HEADER, [ratio_row(found) for found in case.ratios], text=2)
-    for note in case.notes:
-        yield from ("", note)
+    for place, note in enumerate(case.notes):
+        yield from ("", note) if place or case.timings else (note,)
 
 
 RATIO_HEADER = ["how much quicker", "than", "of medians", "over turns", "from", "to"]

@@ -150,7 +150,7 @@ def lines(report: Report) -> list[str]:
     """A report as plain text."""
     shown = [report.title, machine_line(report.machine), report.command]
     for case in report.cases:
-        shown += ["", case.title, *table(case)]
+        shown += ["", case.title, *(table(case) if case.timings else [])]
         shown += [ratio_line(found) for found in case.ratios]
         shown += [goal_line(goal) for goal in case.goals]
         shown += case.notes
