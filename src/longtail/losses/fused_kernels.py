@@ -53,10 +53,11 @@ def _accumulated(top, total, scores):
 
 
 @triton.jit
-def _pull(products, weight, own_weight, same_class, normaliser, share, positive_share):
-    """Gradient of the sum in the products of anchors with keys."""
+def _pull(products, weight, own_weight, same_class, pair, normaliser, share, positive_share):
+    """Gradient of the sum in the products of anchors with keys; 0 where the two are no pair."""
     scores = products + weight + tl.where(same_class, own_weight, 0.0)
-    return share * tl.exp(scores - normaliser) - tl.where(same_class, positive_share, 0.0)
+    probability = tl.exp(tl.where(pair, scores - normaliser, float("-inf")))
+    return share * probability - tl.where(same_class & pair, positive_share, 0.0)
 
 
 @triton.jit
@@ -134,7 +135,8 @@ def forward_kernel(
         top, total = _accumulated(top, total, tl.where(is_key, scores, float("-inf")))
 
     # An anchor without any key has a share of 0, and 0 * -inf is no number.
-    log_sum = tl.where(total > 0, top + tl.log(total), 0.0)
+    has_key = total > 0
+    log_sum = tl.where(has_key, top, 0.0) + tl.log(tl.where(has_key, total, 1.0))
     term = _values(share, anchor, n) * log_sum - _values(positive_share, anchor, n) * attraction
     tl.store(normaliser + anchor, log_sum, mask=anchor < n)
     tl.store(terms + anchor, term, mask=anchor < n)
@@ -173,7 +175,7 @@ def features_kernel(
     row = _numbers(tl.program_id(0) * BLOCK, BLOCK)
     rows = _rows(features, row, n, D, WIDTH)
     label = tl.load(labels + row, mask=row < n, other=-1)
-    weight = tl.load(key_weight + label, mask=row < n, other=0.0)[:, None]
+    row_weight = tl.load(key_weight + label, mask=row < n, other=0.0)[:, None]
     as_anchor = _values(anchor_size, row, n)[:, None]
     as_key = _values(key_size, row, n)[:, None]
     own = _values(own_weight, row, n)[:, None]
@@ -189,22 +191,22 @@ def features_kernel(
         other_weight = tl.load(key_weight + other_label, mask=other < n, other=0.0)[None, :]
         products = _products(rows, other_rows, WIDEN)
         same_class = label[:, None] == other_label[None, :]
+        pair = (row[:, None] != other[None, :]) & (other < n)[None, :]
         factor = as_anchor * _values(key_size, other, n)[None, :]
         pull = factor * _pull(
-            products * factor, other_weight, own, same_class, log_sum, part, positive_part
+            products * factor, other_weight, own, same_class, pair, log_sum, part, positive_part
         )
         factor = as_key * _values(anchor_size, other, n)[None, :]
         pull += factor * _pull(
             products * factor,
-            weight,
+            row_weight,
             _values(own_weight, other, n)[None, :],
             same_class,
+            pair,
             _values(normaliser, other, n)[None, :],
             _values(share, other, n)[None, :],
             _values(positive_share, other, n)[None, :],
         )
-        distinct = (row[:, None] != other[None, :]) & (other < n)[None, :]
-        pull = tl.where(distinct, pull, 0.0)
         total = tl.dot(pull, other_rows.to(tl.float32), total, input_precision=PULL_PRECISION)
 
     for start in range(0, c, TILE):
@@ -212,10 +214,9 @@ def features_kernel(
         key_rows = _rows(prototypes, key, c, D, WIDTH)
         factor = as_anchor * _values(prototype_size, key, c)[None, :]
         products = _products(rows, key_rows, WIDEN) * factor
-        key_class = _values(key_weight, key, c)[None, :]
-        same_class = label[:, None] == key[None, :]
-        pull = factor * _pull(products, key_class, own, same_class, log_sum, part, positive_part)
-        pull = tl.where((key < c)[None, :], pull, 0.0)
+        weight = _values(key_weight, key, c)[None, :]
+        same_class, pair = label[:, None] == key[None, :], (key < c)[None, :]
+        pull = factor * _pull(products, weight, own, same_class, pair, log_sum, part, positive_part)
         total = tl.dot(pull, key_rows.to(tl.float32), total, input_precision=PULL_PRECISION)
 
     total = _across(total, rows, _values(feature_along, row, n)) * tl.load(upstream)
@@ -265,11 +266,11 @@ def prototypes_kernel(
             weight,
             _values(own_weight, anchor, n)[None, :],
             row[:, None] == label[None, :],
+            (anchor < n)[None, :],
             _values(normaliser, anchor, n)[None, :],
             _values(share, anchor, n)[None, :],
             _values(positive_share, anchor, n)[None, :],
         )
-        pull = tl.where((anchor < n)[None, :], pull, 0.0)
         total = tl.dot(pull, anchor_rows.to(tl.float32), total, input_precision=PULL_PRECISION)
 
     total = _across(total, rows, _values(prototype_along, row, c)) * tl.load(upstream)
