@@ -308,7 +308,7 @@ def conditions(runs: Sequence[Record]) -> str:
 def row_cells(method: str, runs: Sequence[Record]) -> list[str]:
     tests = [record.metrics.test for record in runs]
     best = [record.best_on_test for record in runs]
-    printed = METHODS[method].published.get(f"{runs[0].data.name}-if100")
+    printed = METHODS[method].published.get(runs[0].data.name)
     return [
         METHODS[method].title,
         ", ".join(str(record.seed) for record in runs),
