@@ -80,7 +80,7 @@ def tiles_for(features: Tensor) -> Tiles:
     """
     n, d = features.shape
     if features.dtype == torch.float32:
-        return Tiles(16, 32, 4)  # no tensor cores here: each thread multiplies from its registers
+        return Tiles(16, 16, 4)  # no tensor cores here: each thread multiplies from its registers
     if n <= 4096:
         return Tiles(16, 64, 4)
     return Tiles(32, 64, 4) if d <= 128 else Tiles(32, 32, 4)
