@@ -263,6 +263,7 @@ def page_faults(blocks: int) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
+@pytest.mark.slow  # alone in its process: what ran before decides what the heap looks like
 @pytest.mark.skipif(memory._glibc() is None, reason="no glibc")
 def test_freed_memory_is_used_again_while_a_run_lasts_and_given_back_afterwards():
     with reused_memory():
