@@ -77,8 +77,9 @@ def contrastive_loss(
         num_classes: c, where neither counts nor prototypes tell; None reads it off the labels
             (which makes the host wait for an accelerator).
         kernel: how it is computed, which changes values by rounding alone: "plain" holds all n m
-            scores at once; "streamed" holds a block of them at a time; "auto" takes the one that
-            suits device and size.
+            scores at once; "streamed" holds a block of them at a time; "triton" holds none
+            (CUDA, float32 or half precision, d up to 256) and can be differentiated once;
+            "auto" takes the one that suits device and size.
 
     Returns:
         Scalar; float32 for half-precision features, else their dtype. Zero with a graph when no
