@@ -124,3 +124,30 @@ def test_an_unknown_kernel_is_refused_with_the_known_ones():
     features, labels, *_ = problem(6, 3, 4)
     with pytest.raises(UsageError, match=r"kernel is 'fast'; it must be one of auto, plain"):
         contrastive_loss(features, labels, kernel="fast")
+
+
+@pytest.mark.parametrize("learned", ["temperature", "class_scale"])
+def test_a_learned_temperature_or_scale_gets_its_gradient(learned):
+    features, labels, prototypes, _ = problem(6, 3, 4)
+    values = {"temperature": torch.tensor(0.3), "class_scale": torch.tensor([0.5, 1.0, 2.0, 1.0])}
+    value = values[learned].double().requires_grad_()
+    found = [
+        torch.autograd.grad(
+            contrastive_loss(features, labels, prototypes, kernel=kernel, **{learned: value}), value
+        )[0]
+        for kernel in ("auto", "plain")
+    ]
+    assert_close(*found, rtol=0, atol=0)
+    assert found[0].abs().sum() > 0
+    with pytest.raises(UsageError, match="gradients of features and prototypes alone"):
+        contrastive_loss(features, labels, prototypes, kernel="streamed", **{learned: value})
+
+
+def test_function_transforms_see_the_loss():
+    features, labels, prototypes, _ = problem(6, 3, 4)
+
+    def loss(rows: Tensor) -> Tensor:
+        return contrastive_loss(rows, labels, prototypes.detach(), class_average=True)
+
+    expected = torch.autograd.grad(loss(features), features)[0]
+    assert_close(torch.func.grad(loss)(features.detach()), expected, rtol=1e-10, atol=1e-10)

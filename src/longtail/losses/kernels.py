@@ -47,26 +47,44 @@ KERNELS: dict[str, Callable[[Contrast], Tensor]] = {
 
 
 def choose_kernel(name: KernelName, contrast: Contrast) -> Callable[[Contrast], Tensor]:
-    """The kernel of that name; for "auto" the one that is fastest on the batch's device.
+    """The kernel of that name; for "auto" the fastest on the batch's device that can serve it.
 
     Raises:
-        UsageError: no kernel has that name.
+        UsageError: no kernel has that name, or it cannot give a gradient that is asked for.
     """
     if name not in get_args(KernelName):
         raise UsageError(
             f"kernel is {name!r}; it must be one of {', '.join(get_args(KernelName))}."
+        )
+    if name in ("streamed", "triton") and _learns_more_than_rows(contrast):
+        raise UsageError(
+            f"kernel {name!r} gives gradients of features and prototypes alone, and a temperature "
+            "or class_scale wants one too. Use kernel='plain' or 'auto'."
         )
     return KERNELS[suited(contrast) if name == "auto" else name]
 
 
 def suited(c: Contrast) -> Literal["plain", "streamed", "triton"]:
     """The name of the fastest kernel for a batch where it lies."""
+    # The other kernels take their own gradients, which torch.func cannot look into.
+    if _learns_more_than_rows(c) or torch._C._are_functorch_transforms_active():
+        return "plain"
     if c.features.device.type != "cuda":
         return "streamed"
     if _unfit(c.features) is None and _compiles(c.features.device):
         return "triton"
     keys = len(c.features) + (0 if c.prototypes is None else len(c.prototypes))
     return "plain" if len(c.features) * keys <= FEW_SCORES else "streamed"
+
+
+def _learns_more_than_rows(c: Contrast) -> bool:
+    """Whether a tensor besides features and prototypes, such as the temperature, wants a gradient.
+
+    Autograd would not see it inside a kernel that takes its own gradients.
+    """
+    others = c._replace(features=c.share, prototypes=None)
+    wanted = (isinstance(x, Tensor) and x.requires_grad for x in others)
+    return torch.is_grad_enabled() and any(wanted)
 
 
 def _unfit(features: Tensor) -> str | None:

@@ -26,7 +26,9 @@ def reused_memory() -> Iterator[None]:
     if libc is None:
         yield
         return
-    libc.mallopt(_MMAP_THRESHOLD, _KEEP)
+    # Older versions refuse so much; setting nothing would freeze what they had come to.
+    if not libc.mallopt(_MMAP_THRESHOLD, _KEEP):
+        libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
     libc.mallopt(_TRIM_THRESHOLD, _KEEP)
     try:
         yield
