@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from measure import machine, parsed, parser, typed_command
 from results import Case, Report, publish
+from small_budget import spread
 
 from longtail.launch import train
 from longtail.losses import contrastive, kernels
@@ -71,13 +72,7 @@ def folder_of(out: Path, path: str, seed: int) -> Path:
 def compare(arguments: argparse.Namespace) -> Case:
     """Both paths' balanced accuracies in per cent, and their paired differences."""
     found = {
-        path: [
-            100
-            * read_record(
-                folder_of(arguments.out, path, s) / "record.json"
-            ).metrics.test.balanced_accuracy
-            for s in range(arguments.seeds)
-        ]
+        path: [accuracy(folder_of(arguments.out, path, seed)) for seed in range(arguments.seeds)]
         for path in PATHS
     }
     differences = [a - b for a, b in zip(*found.values(), strict=True)]
@@ -86,16 +81,16 @@ def compare(arguments: argparse.Namespace) -> Case:
         f"epochs of batches of 64, seeds 0 to {arguments.seeds - 1}: balanced accuracy on test",
         timings=(),
         notes=(
-            *(f"{path}: {spread(values)}" for path, values in found.items()),
-            f"fast less plain, seed by seed: {spread(differences)}; "
+            *(f"{path}: {spread(values, each=True)}" for path, values in found.items()),
+            f"fast less plain, seed by seed: {spread(differences, each=True)}; "
             + (verdict(differences) if len(differences) >= 3 else "too few seeds for an interval."),
         ),
     )
 
 
-def spread(values: Sequence[float]) -> str:
-    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{deviation} ({', '.join(f'{v:.2f}' for v in values)})"
+def accuracy(folder: Path) -> float:
+    """Balanced, on test, of the last epoch."""
+    return read_record(folder / "record.json").metrics.test.balanced_accuracy
 
 
 def verdict(differences: Sequence[float]) -> str:
@@ -104,11 +99,11 @@ def verdict(differences: Sequence[float]) -> str:
 
     half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences)
     half /= math.sqrt(len(differences))
-    mean = statistics.mean(differences)
-    holds = abs(mean) <= half
+    low, high = (100 * (statistics.mean(differences) + sign * half) for sign in (-1, 1))
     return (
-        f"95 % interval {mean - half:.2f} to {mean + half:.2f} points, which "
-        f"{'holds zero' if holds else 'does NOT hold zero'}."
+        f"95 % interval {low:.2f} to {high:.2f} points, which "
+        f"{'holds zero' if low <= 0 <= high else 'does NOT hold zero'}: a difference within it "
+        "would go unseen with so few seeds."
     )
 
 

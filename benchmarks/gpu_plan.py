@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from results import Report, lines, read_report
+from small_budget import spread
 
 from longtail.errors import Interrupted
 from longtail.methods import METHODS
@@ -75,9 +77,11 @@ def tasks(
     data: Sequence[Path], *, device: str, epochs: int, seeds: int, work: Path
 ) -> Iterator[Task]:
     """The plan, most valuable first."""
-    yield Task(
-        "parity", ("-m", "pytest", "-q", "-n0", "-m", "gpu", str(BENCHMARKS.parent / "tests"))
-    )
+    tests = BENCHMARKS.parent / "tests"
+    pytest = ("-m", "pytest", "-q", "-n0")
+    # All tests of the Triton kernel run on CUDA where there is one, and not on its interpreter.
+    yield Task("kernel-parity", (*pytest, str(tests / "test_losses_fused.py")))
+    yield Task("gpu-tests", (*pytest, "-m", "gpu", str(tests)))
     for dtype in ("fp32", "bf16"):
         yield benchmark(f"loss-{dtype}", "loss", work, "--device", device, "--dtype", dtype)
     yield benchmark("step", "step", work, "--device", device)
@@ -321,14 +325,6 @@ def row_cells(method: str, runs: Sequence[Record]) -> list[str]:
     ]
 
 
-def spread(fractions: Sequence[float | None]) -> str:
-    """Mean and deviation in per cent; a dash where there is none."""
-    values = [100 * f for f in fractions if f is not None]
-    if not values:
-        return "–"
-    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if values[1:] else "")
-
-
 def main() -> None:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -346,6 +342,8 @@ def main() -> None:
     arguments = made.parse_args()
     if arguments.what == "write":
         return write(arguments.out)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("There is no CUDA device; --device cpu is for trying the plan out.")
     work = arguments.work or arguments.out / "work"
     plan = tasks(
         arguments.data,

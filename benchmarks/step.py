@@ -178,7 +178,9 @@ def variants(arguments: argparse.Namespace) -> dict[str, tuple[str, Switch]]:
 def compare(method: str, peaks: dict[str, Peak], arguments: argparse.Namespace) -> Case:
     """All variants of a method's step in turns."""
     threads, steps, batch = torch.get_num_threads(), arguments.steps, arguments.batch_size
-    views = 1 if METHODS[method].title == METHODS["ce"].title else len(ordinary.VIEWS)
+    plain = decide(arguments.device, "fp32", threads, "off")
+    plan = end_to_end.plan_of(end_to_end.photographs(), method, batch, 1, plain)
+    views = len(plan.resolved.recipe.views)
     counted = count(method, batch)
     work = float(views * batch * steps)
     alternatives = {}

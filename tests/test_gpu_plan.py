@@ -54,12 +54,12 @@ def test_rows_come_seed_by_seed_and_the_first_file_first():
     files = [Path("cifar100-lt.npz"), Path("cifar10-lt.npz")]
     options = {"device": "cuda", "epochs": 200, "seeds": 2, "work": Path("w")}
     names = [task.name for task in gpu_plan.tasks(files, **options)]
-    assert names[:4] == ["parity", "loss-fp32", "loss-bf16", "step"]
-    assert names[4:6] == ["end-to-end-cifar100-lt", "end-to-end-cifar10-lt"]
-    assert names[6] == "cifar100-lt-ce-s0"
-    assert names[6 + 5] == "cifar10-lt-ce-s0"
-    assert names[6 + 10] == "cifar100-lt-ce-s1"
-    assert len(set(names)) == len(names) == 6 + 20
+    assert names[:5] == ["kernel-parity", "gpu-tests", "loss-fp32", "loss-bf16", "step"]
+    assert names[5:7] == ["end-to-end-cifar100-lt", "end-to-end-cifar10-lt"]
+    assert names[7] == "cifar100-lt-ce-s0"
+    assert names[7 + 5] == "cifar10-lt-ce-s0"
+    assert names[7 + 10] == "cifar100-lt-ce-s1"
+    assert len(set(names)) == len(names) == 7 + 20
 
 
 def test_everything_is_done_once(tmp_path):

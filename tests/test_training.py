@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 from threading import Thread
 
@@ -263,12 +264,58 @@ def page_faults(blocks: int) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-@pytest.mark.slow  # alone in its process: what ran before decides what the heap looks like
-@pytest.mark.skipif(memory._glibc() is None, reason="no glibc")
-def test_freed_memory_is_used_again_while_a_run_lasts_and_given_back_afterwards():
+def faults_within_and_after(answers) -> None:
     with reused_memory():
         within = page_faults(20)
-    assert within < page_faults(20) / 4  # one block's at most, once the heap has grown
+    answers.put((within, page_faults(20)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(memory._glibc() is None, reason="no glibc")
+def test_freed_memory_is_used_again_while_a_run_lasts_and_given_back_afterwards():
+    # In a process of its own: what ran before decides what the heap looks like.
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    context.Process(target=faults_within_and_after, args=(answers,)).start()
+    within, after = answers.get(timeout=120)
+    assert within < after / 4  # one block's at most, once the heap has grown
+
+
+class Libc:
+    """Notes what it is asked for; an old one refuses a large threshold for mapping."""
+
+    def __init__(self, largest: int = 1 << 40) -> None:
+        self.largest = largest
+        self.set: dict[int, int] = {}
+        self.trimmed = 0
+
+    def mallopt(self, parameter: int, value: int) -> int:
+        if value > self.largest:
+            return 0
+        self.set[parameter] = value
+        return 1
+
+    def malloc_trim(self, pad: int) -> None:
+        self.trimmed += 1
+
+
+def test_memory_is_handed_back_by_the_last_of_several_runs(monkeypatch):
+    libc = Libc()
+    monkeypatch.setattr(memory, "_glibc", lambda: libc)
+    with reused_memory():
+        with reused_memory():
+            pass
+        assert libc.trimmed == 0
+        assert set(libc.set.values()) == {memory._KEEP}
+    assert libc.trimmed == 1
+    assert set(libc.set.values()) == {memory._USUAL_MMAP, memory._USUAL_TRIM}
+
+
+def test_a_library_that_refuses_a_large_threshold_gets_its_largest(monkeypatch):
+    libc = Libc(largest=memory._USUAL_MMAP)
+    monkeypatch.setattr(memory, "_glibc", lambda: libc)
+    with reused_memory():
+        assert libc.set == {memory._MMAP_THRESHOLD: memory._USUAL_MMAP}
 
 
 def test_without_glibc_memory_is_left_alone(monkeypatch):

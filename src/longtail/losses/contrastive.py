@@ -78,8 +78,8 @@ def contrastive_loss(
             (which makes the host wait for an accelerator).
         kernel: how it is computed, which changes values by rounding alone: "plain" holds all n m
             scores at once; "streamed" holds a block of them at a time; "triton" holds none
-            (CUDA, float32 or half precision, d up to 256) and can be differentiated once;
-            "auto" takes the one that suits device and size.
+            (CUDA, float32 or half precision, d up to 256); "auto" takes the one that suits device
+            and size, and the plain one where the temperature or scale is learned.
 
     Returns:
         Scalar; float32 for half-precision features, else their dtype. Zero with a graph when no

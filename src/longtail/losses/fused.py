@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from longtail.losses.fused_kernels import features_kernel, forward_kernel, prototypes_kernel
 from longtail.losses.instances import EPSILON, Contrast
+from longtail.losses.plain import differentiable_gradients
 
 
 class Tiles(NamedTuple):
@@ -62,7 +62,7 @@ class Operands(NamedTuple):
 
 
 def fused(c: Contrast, tiles: Tiles | None = None) -> Tensor:
-    """The kernel's sum (see `instances`); it can be differentiated once.
+    """The kernel's sum (see `instances`).
 
     Args:
         c: one that `kernels.triton` lets through.
@@ -97,12 +97,13 @@ class _Fused(torch.autograd.Function):
         normaliser, terms = torch.empty_like(operands.share), torch.empty_like(operands.share)
         _launch(forward_kernel, len(features), operands, (normaliser, terms), tiles)
         ctx.save_for_backward(*operands, normaliser)
-        ctx.tiles = tiles
+        ctx.tiles, ctx.contrast = tiles, c
         return terms.sum()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            return *differentiable_gradients(ctx.contrast, upstream), None, None
         *saved, normaliser = ctx.saved_tensors
         operands = Operands(*saved)
         wanted = zip(

@@ -5,6 +5,8 @@ import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
+from sysconfig import get_paths
 from typing import Literal, get_args
 
 import torch
@@ -71,7 +73,7 @@ def suited(c: Contrast) -> Literal["plain", "streamed", "triton"]:
         return "plain"
     if c.features.device.type != "cuda":
         return "streamed"
-    if _unfit(c.features) is None and _compiles(c.features.device):
+    if _unfit(c.features) is None and triton_builds(c.features.device):
         return "triton"
     keys = len(c.features) + (0 if c.prototypes is None else len(c.prototypes))
     return "plain" if len(c.features) * keys <= FEW_SCORES else "streamed"
@@ -107,11 +109,14 @@ def _installed() -> bool:
 
 
 @functools.cache
-def _compiles(device: torch.device) -> bool:
-    """Whether Triton can be relied on: an NVIDIA device it supports, and a C compiler at hand.
+def triton_builds(device: torch.device) -> bool:
+    """Whether Triton can be relied on for a CUDA device: one that it supports, and a C compiler.
 
-    Triton builds its launchers at run time, and images made only to run torch may lack a compiler.
+    Triton builds its launchers at run time, with Python's headers; images made only to run torch
+    may lack either.
     """
+    if not _installed() or not (Path(get_paths()["include"]) / "Python.h").exists():
+        return False
     if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
         return False
     return "CC" in os.environ or any(map(shutil.which, ("gcc", "clang")))

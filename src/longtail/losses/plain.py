@@ -1,5 +1,7 @@
 """The contrastive softmax with every score at hand: the reference of the other kernels."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -29,3 +31,15 @@ def plain(c: Contrast) -> Tensor:
     itself = torch.eye(len(anchors), len(keys), dtype=torch.bool, device=scores.device)
     scores = scores.masked_fill(itself, torch.finfo(scores.dtype).min)
     return (c.share * (torch.logsumexp(scores, 1) - attraction)).sum()
+
+
+def differentiable_gradients(c: Contrast, upstream: Tensor) -> Iterator[Tensor | None]:
+    """Gradients in features and prototypes that can be differentiated in their turn.
+
+    For the kernels that take gradients by themselves, whose own would count as constants; None
+    where an input needs none.
+    """
+    inputs = (c.features, c.prototypes)
+    needed = [x for x in inputs if x is not None and x.requires_grad]
+    found = iter(torch.autograd.grad(plain(c), needed, upstream, create_graph=True))
+    return (next(found) if x is not None and x.requires_grad else None for x in inputs)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from longtail.losses.checks import wide
 from longtail.losses.instances import EPSILON, Contrast
-from longtail.losses.plain import plain
+from longtail.losses.plain import differentiable_gradients
 
 BLOCK_ROWS = 512
 BLOCK_SCORES = 1 << 21
@@ -54,19 +54,11 @@ class _Streamed(torch.autograd.Function):
         features, prototypes = ctx.saved_tensors
         c = ctx.contrast._replace(features=features, prototypes=prototypes)
         if torch.is_grad_enabled():
-            # The gradient is to be differentiated in its turn: only the plain kernel can tell how.
-            return *_differentiable_gradients(c, upstream), None, None
+            return *differentiable_gradients(c, upstream), None, None
         # Handed out without a copy; where the graph is kept for more, they are taken again.
         gradients = ctx.gradients or value_and_gradients(c, True)[1:]
         ctx.gradients = None
         return *(None if g is None else g.mul_(upstream) for g in gradients), None, None
-
-
-def _differentiable_gradients(c: Contrast, upstream: Tensor) -> Iterator[Tensor | None]:
-    inputs = (c.features, c.prototypes)
-    needed = [x for x in inputs if x is not None and x.requires_grad]
-    found = iter(torch.autograd.grad(plain(c), needed, upstream, create_graph=True))
-    return (next(found) if x is not None and x.requires_grad else None for x in inputs)
 
 
 class _Sides(NamedTuple):

@@ -18,7 +18,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: Settings) -> t
     parameters = list(parameters)
     device = parameters[0].device
     on_cuda = device.type == "cuda"
-    return torch.optim.SGD(
+    optimiser = torch.optim.SGD(
         parameters,
         lr=torch.tensor(settings.lr, device=device) if on_cuda else settings.lr,
         momentum=settings.momentum,
@@ -26,6 +26,11 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: Settings) -> t
         weight_decay=settings.weight_decay,
         fused=on_cuda or None,  # None leaves the choice to torch
     )
+    if on_cuda:
+        # The fused update takes all momenta or none, and a head may meet its first gradient late.
+        for parameter in parameters:
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from longtail.data.dataset import Dataset
 from longtail.errors import UsageError
+from longtail.losses.kernels import triton_builds
 from longtail.methods.resolve import Resolved
 from longtail.record import Decisions
 
@@ -62,7 +63,7 @@ def decide(
     if threads is not None and threads < 1:
         raise UsageError(f"--threads {threads}: it must be at least 1.")
     if compile_model == "auto":
-        compile_model = "on" if _compiling_pays(kind, pixels) else "off"
+        compile_model = "on" if _compiling_pays(torch.device(device), pixels) else "off"
     return Decisions(
         precision=precision,
         threads=threads or usable_cores(),
@@ -93,11 +94,13 @@ def usable_cores() -> int:
     return len(usable(0)) if usable else os.cpu_count() or 1
 
 
-def _compiling_pays(kind: str, pixels: float) -> bool:
-    if pixels < _PIXELS_TO_PAY.get(kind, float("inf")):
+def _compiling_pays(device: torch.device, pixels: float) -> bool:
+    if pixels < _PIXELS_TO_PAY.get(device.type, float("inf")):
         return False
     # Without a compiler torch would fail at the first step.
-    return kind != "cpu" or any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
+    if device.type == "cuda":
+        return triton_builds(device)
+    return any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++")))
 
 
 def _has_bf16(kind: str) -> bool:

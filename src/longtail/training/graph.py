@@ -93,7 +93,8 @@ class CudaRecorder:
         """
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=self.stream):
+            # Other threads may go on allocating; by default that would break the recording.
+            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 value = function()
         except torch.OutOfMemoryError:
             raise
