@@ -154,8 +154,8 @@ MUTANTS: list[Mutant] = [
         ),
         ("ctx.gradients = None", "pass", "a second backward multiplies the first's"),
         (
-            "if torch.is_grad_enabled():\n            # The",
-            "if False:\n            # The",
+            "if torch.is_grad_enabled():\n            return",
+            "if False:\n            return",
             "no curvature",
         ),
     ),

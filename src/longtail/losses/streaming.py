@@ -46,7 +46,8 @@ class _Streamed(torch.autograd.Function):
         ctx.contrast = c
         ctx.save_for_backward(features, prototypes)
         c = c._replace(features=features, prototypes=prototypes)
-        value, *ctx.gradients = value_and_gradients(c, differentiable)
+        ctx.wanted = differentiable, ctx.needs_input_grad[1]
+        value, *ctx.gradients = value_and_gradients(c, *ctx.wanted)
         return value
 
     @staticmethod
@@ -56,7 +57,7 @@ class _Streamed(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiable_gradients(c, upstream), None, None
         # Handed out without a copy; where the graph is kept for more, they are taken again.
-        gradients = ctx.gradients or value_and_gradients(c, True)[1:]
+        gradients = ctx.gradients or value_and_gradients(c, *ctx.wanted)[1:]
         ctx.gradients = None
         return *(None if g is None else g.mul_(upstream) for g in gradients), None, None
 
@@ -96,11 +97,11 @@ Kept = dict[tuple[int, int], Tensor]
 
 
 def value_and_gradients(
-    c: Contrast, differentiable: bool
+    c: Contrast, differentiable: bool, prototypes_too: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The sum and its gradients in features and prototypes; None where none is asked for."""
     sides = _sides(c)
-    gradients = _zeros(c, sides) if differentiable else None
+    gradients = _zeros(c, sides, prototypes_too) if differentiable else None
     kept: Kept = {}
     normaliser = _over_features(c, sides, kept)
     if c.prototypes is not None:
@@ -137,12 +138,12 @@ def _sides(c: Contrast) -> _Sides:
     return _Sides(anchors, keys, anchor_size, key_size, prototype_size)
 
 
-def _zeros(c: Contrast, sides: _Sides) -> _Gradients:
+def _zeros(c: Contrast, sides: _Sides, prototypes_too: bool) -> _Gradients:
     anchors = torch.zeros_like(sides.anchors)
     keys = anchors if sides.alike else torch.zeros_like(sides.keys)
-    return _Gradients(
-        anchors, keys, None if c.prototypes is None else torch.zeros_like(c.prototypes)
-    )
+    if c.prototypes is None or not prototypes_too:
+        return _Gradients(anchors, keys, None)
+    return _Gradients(anchors, keys, torch.zeros_like(c.prototypes))
 
 
 def _over_features(c: Contrast, sides: _Sides, kept: Kept) -> Tensor:
@@ -189,11 +190,12 @@ def _over_prototypes(
         exponentials = scores.sub_(top[:, None]).exp_()
         here = exponentials.sum(1).log_().add_(top)
         complete[block] = torch.logaddexp(normaliser[block], here)
-        if gradients is not None and gradients.prototypes is not None:
+        if gradients is not None:
             weight = (top - complete[block]).exp_().mul_(c.share[block])
             pull = exponentials.mul_(weight[:, None]).mul_(sides.prototype_size)
             gradients.anchors[block].addmm_(pull, c.prototypes)
-            gradients.prototypes.addmm_(pull.T, sides.anchors[block])
+            if gradients.prototypes is not None:
+                gradients.prototypes.addmm_(pull.T, sides.anchors[block])
     return complete
 
 
