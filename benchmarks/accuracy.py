@@ -75,12 +75,19 @@ def compare(arguments: argparse.Namespace) -> Case:
         path: [accuracy(folder_of(arguments.out, path, seed)) for seed in range(arguments.seeds)]
         for path in PATHS
     }
+    records = [
+        read_record(folder_of(arguments.out, path, seed) / "record.json")
+        for path in PATHS
+        for seed in range(arguments.seeds)
+    ]
+    revisions = sorted({str(record.provenance.revision)[:12] for record in records})
     differences = [a - b for a, b in zip(*found.values(), strict=True)]
     return Case(
         title=f"{arguments.method} on {arguments.data}, {arguments.backbone}, {arguments.epochs} "
         f"epochs of batches of 64, seeds 0 to {arguments.seeds - 1}: balanced accuracy on test",
         timings=(),
         notes=(
+            f"The runs are of revision {', '.join(revisions)}.",
             *(f"{path}: {spread(values, each=True)}" for path, values in found.items()),
             f"fast less plain, seed by seed: {spread(differences, each=True)}; "
             + (verdict(differences) if len(differences) >= 3 else "too few seeds for an interval."),
