@@ -91,7 +91,7 @@ def test_the_contrastive_family_is_rcls_table_of_settings(name, rebalance, avera
     recipe = resolve(name, DATA).recipe
     assert recipe.views == ("strong", "contrastive", "contrastive")
     assert recipe.heads.projection == (512, 128)
-    assert recipe.heads.prototypes == prototypes
+    assert recipe.heads.prototypes == ("classifier" if prototypes else None)
     (stage,) = recipe.stages
     logit, contrastive = stage.terms
     assert (logit.weight, contrastive.weight) == (2.0, 1.0)

@@ -16,7 +16,7 @@ from longtail.nn.heads import CosineClassifier, Heads, LinearClassifier, Project
 from longtail.nn.model import build_model
 
 PICTURE = (32, 32, 3)
-CONTRASTIVE = Heads(projection=(16, 8), prototypes=True)
+CONTRASTIVE = Heads(projection=(16, 8), prototypes="classifier")
 
 
 def test_resnet32_has_the_published_number_of_parameters():

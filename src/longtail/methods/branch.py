@@ -71,7 +71,10 @@ def contrastive_branch(
     )
     return Recipe(
         views=("strong", "contrastive", "contrastive"),
-        heads=Heads(projection=(hidden_width, embedding_width), prototypes=prototypes),
+        heads=Heads(
+            projection=(hidden_width, embedding_width),
+            prototypes="classifier" if prototypes else None,
+        ),
         stages=(Stage(terms),),
         compression=None
         if compression == "off"

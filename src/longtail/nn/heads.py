@@ -9,18 +9,46 @@ from torch import Tensor, nn
 
 
 @dataclasses.dataclass(frozen=True)
+class Experts:
+    """Several classifiers on a shared trunk.
+
+    Attributes:
+        number: of experts, at least 2.
+        shared_stages: stages of the encoder that they share.
+        width: factor on the widths of their own stages.
+        owned: class ids that each expert answers for; None where each answers for all.
+        router: whether a router decides, sample by sample, how many experts are asked.
+    """
+
+    number: int
+    shared_stages: int = 1
+    width: float = 1.0
+    owned: tuple[tuple[int, ...], ...] | None = None
+    router: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Heads:
     """Which heads a model needs.
 
     Attributes:
-        classifier: "linear" or "cosine".
+        classifier: "linear", "cosine", or "scaled": linear with a learnable factor a class.
         projection: (hidden, out) widths of the projection MLP, or None.
-        prototypes: whether classes have prototypes in the projection's space.
+        prototypes: one a class in the projection's space, made from the "classifier"'s weights or
+            "free"; None without them.
+        radii: whether each class has a learnable radius.
+        rare_start: whether the classifier starts out finding every class rare.
+        nearest_mean: whether prediction may be by the nearest class mean.
+        experts: several classifiers on a shared trunk, or None.
     """
 
-    classifier: Literal["linear", "cosine"] = "linear"
+    classifier: Literal["linear", "cosine", "scaled"] = "linear"
     projection: tuple[int, int] | None = None
-    prototypes: bool = False
+    prototypes: Literal["classifier", "free"] | None = None
+    radii: bool = False
+    rare_start: bool = False
+    nearest_mean: bool = False
+    experts: Experts | None = None
 
 
 class LinearClassifier(nn.Linear):

@@ -1,27 +1,12 @@
 """Encoder and heads as one module with one forward over all views."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from longtail.errors import UsageError
 from longtail.nn.encoders import build_encoder
 from longtail.nn.heads import CosineClassifier, Heads, LinearClassifier, ProjectionHead
-
-
-class Outputs(NamedTuple):
-    """What the terms of a recipe may read. Letters: b batch, v views, c classes.
-
-    Attributes:
-        logits: [b, c] of the first view.
-        embeddings: [(v - 1) * b, d] of the other views, view after view; None without them.
-        prototypes: [c, d], one a class; None for recipes without them.
-    """
-
-    logits: Tensor
-    embeddings: Tensor | None
-    prototypes: Tensor | None
+from longtail.nn.outputs import Outputs
 
 
 class Model(nn.Module):
@@ -45,7 +30,7 @@ class Model(nn.Module):
             self.projection = ProjectionHead(width, *heads.projection)
         if heads.prototypes and not heads.projection:
             raise UsageError("Prototypes live in the projection's space; give Heads a projection.")
-        if heads.projection and heads.prototypes:
+        if heads.projection and heads.prototypes == "classifier":
             self.prototype_head = ProjectionHead(width, *heads.projection)
 
     def forward(self, views: Tensor, feature_scale: Tensor | None = None) -> Outputs:
@@ -61,11 +46,11 @@ class Model(nn.Module):
         features = self.encoder(_channels_last(views.flatten(0, 1)))
         logits = self.classifier(features[:batch])
         if self.projection is None:
-            return Outputs(logits, None, None)
+            return Outputs(logits, features[:batch])
         others = features[batch:]
         if feature_scale is not None:
             others = others * feature_scale.repeat(num_views - 1)[:, None].to(others.dtype)
-        return Outputs(logits, self.projection(others), self.prototypes())
+        return Outputs(logits, features[:batch], self.projection(others), self.prototypes())
 
     def prototypes(self) -> Tensor | None:
         """[c, d] from the classifier's weights (Zhu et al. 2022, 3.2), or None."""

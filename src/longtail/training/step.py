@@ -7,7 +7,7 @@ from torch import Tensor
 
 from longtail.data.batches import Batch
 from longtail.evaluation import autocast
-from longtail.nn.model import Outputs
+from longtail.nn.outputs import Outputs
 from longtail.recipe import Term
 
 

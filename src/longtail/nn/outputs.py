@@ -1,0 +1,27 @@
+"""What a model hands to the terms of a recipe."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Outputs(NamedTuple):
+    """What the terms of a recipe may read. Letters: b batch, v views, c classes, k experts.
+
+    Attributes:
+        logits: [b, c] of the first view.
+        features: [b, d] of the first view as they reach the classifier.
+        embeddings: [(v - 1) * b, d] of the other views, view after view; None without them.
+        prototypes: [c, d], one a class; None for recipes without them.
+        radii: [c], a learned radius a class; None for recipes without them.
+        expert_logits: [b, k, c]; None for a single classifier.
+        routing: [b, k - 1], above 0 where one more expert should be asked; None without a router.
+    """
+
+    logits: Tensor
+    features: Tensor
+    embeddings: Tensor | None = None
+    prototypes: Tensor | None = None
+    radii: Tensor | None = None
+    expert_logits: Tensor | None = None
+    routing: Tensor | None = None
