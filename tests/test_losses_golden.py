@@ -62,3 +62,10 @@ def test_logit_adjustment_is_that_of_bcls_authors(case):
     logits, labels = leaf(case, "logits"), torch.tensor(case["labels"])
     loss = LOSSES["logit-adjustment"].bind(torch.tensor(case["counts"]), la_tau=1.3)
     assert_golden(loss(logits, labels), expected(case, "LogitAdjust"), logits)
+
+
+def test_ldam_is_that_of_its_authors(case):
+    """Theirs multiplies cosines by the scale; here the classifier has done so."""
+    cosines, labels = leaf(case, "cosines"), torch.tensor(case["labels"])
+    loss = LOSSES["ldam"].bind(torch.tensor(case["counts"]), max_margin=0.5, scale=30.0)
+    assert_golden(loss(30.0 * cosines, labels), expected(case, "LDAMLoss"), cosines)

@@ -1,5 +1,7 @@
 """Bad input: each is refused with the error of its kind, in words that name what is wrong."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -13,18 +15,21 @@ from longtail.losses import (
     posthoc_logit_adjustment,
 )
 from longtail.losses.catalogue import LOSSES
+from loss_batches import Batch, batch, call
 
 Y = torch.tensor([0, 1, 1])
 Z = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
 COUNTS = torch.tensor([5, 3])
 
 
-def outputs(kind: str) -> torch.Tensor:
-    return Z[:, :2] if kind == "logits" else Z
+def inputs(entry) -> tuple[torch.Tensor, ...]:
+    return batch(entry, Y.tolist(), COUNTS.tolist(), dim=4).inputs
 
 
-def prototypes(entry) -> tuple[torch.Tensor, ...]:
-    return (torch.ones(2, 4),) if entry.prototypes else ()
+def takes_counts(entry) -> bool:
+    """Whether the function itself does, rather than weights or owners made of them."""
+    known = inspect.signature(entry.function).parameters
+    return entry.counts != "nothing" and "class_counts" in known
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -41,19 +46,36 @@ def prototypes(entry) -> tuple[torch.Tensor, ...]:
 def test_labels_that_do_not_fit_are_refused(name, labels, message):
     entry = LOSSES[name]
     with pytest.raises(DataError, match=message):
-        entry.bind(COUNTS)(outputs(entry.kind), labels, *prototypes(entry))
+        call(entry.bind(COUNTS), Batch(inputs(entry), labels, []))
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("shape", [(3,), (3, 2, 2), (0, 2)], ids=str)
-def test_outputs_of_another_shape_are_refused(name, shape):
+@pytest.mark.parametrize("change", ["one axis", "an axis more", "no row"])
+def test_outputs_of_another_shape_are_refused(name, change):
     entry = LOSSES[name]
-    labels = Y[: shape[0]]
+    first, *further = inputs(entry)
+    changed = {
+        "one axis": first.flatten()[:3],
+        "an axis more": first[..., None],
+        "no row": first[:0],
+    }
+    first = changed[change]
     with pytest.raises(DataError, match="expected"):
-        entry.bind(COUNTS)(torch.ones(shape), labels, *prototypes(entry))
+        call(entry.bind(COUNTS), Batch((first, *further), Y[: len(first)], []))
 
 
-@pytest.mark.parametrize("name", [n for n, entry in LOSSES.items() if entry.parent])
+@pytest.mark.parametrize(
+    ("name", "place"), [(n, i) for n, e in LOSSES.items() for i in range(1, len(e.reads))]
+)
+def test_further_outputs_of_another_shape_are_refused_by_name(name, place):
+    entry = LOSSES[name]
+    given = list(inputs(entry))
+    given[place] = given[place][..., None]
+    with pytest.raises(DataError, match=rf"{entry.reads[place]} (have|has) shape"):
+        call(entry.bind(COUNTS), Batch(tuple(given), Y, []))
+
+
+@pytest.mark.parametrize("name", [n for n, e in LOSSES.items() if takes_counts(e)])
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
@@ -65,10 +87,12 @@ def test_outputs_of_another_shape_are_refused(name, shape):
 def test_counts_that_are_no_counts_are_refused(name, counts, message):
     entry = LOSSES[name]
     with pytest.raises(DataError, match=message):
-        entry.bind(counts)(outputs(entry.kind), Y, *prototypes(entry))
+        call(entry.bind(counts), Batch(inputs(entry), Y, []))
 
 
-@pytest.mark.parametrize("name", [n for n, e in LOSSES.items() if e.parent or e.prototypes])
+@pytest.mark.parametrize(
+    "name", [n for n, e in LOSSES.items() if e.counts != "nothing" or n == "bcl"]
+)
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
@@ -88,13 +112,13 @@ def test_a_module_refuses_counts_that_are_no_counts(name, counts, message):
 
 @pytest.mark.parametrize("counts", [[5], [5, 3, 1], [[5, 3]]], ids=str)
 def test_counts_of_another_length_are_refused(counts):
-    for call in (
+    for refuse in (
         lambda n: logit_adjusted_loss(Z[:, :2], Y, n),
         lambda n: posthoc_logit_adjustment(Z[:, :2], n),
         lambda n: contrastive_loss(Z, Y, class_counts=n, num_classes=2),
     ):
         with pytest.raises(DataError, match="class_counts has shape"):
-            call(torch.tensor(counts))
+            refuse(torch.tensor(counts))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -0.1, float("nan")])

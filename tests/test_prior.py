@@ -1,25 +1,30 @@
 """Class counts, their checks, and what follows from them."""
 
 import math
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longtail.errors import DataError
+from longtail.errors import DataError, UsageError
 from longtail.prior import (
     FEW_BELOW,
     GROUPS,
     MANY_ABOVE,
     as_counts,
+    effective_number_weights,
     group_of,
     groups,
     imbalance_ratio,
+    ldam_margins,
     log_prior,
 )
 
 some_counts = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).filter(any)
+weights = partial(effective_number_weights, beta=0.99)
 quick = settings(max_examples=50, derandomize=True, deadline=None)
 
 
@@ -53,7 +58,7 @@ def test_checked_counts_are_not_the_callers_array():
     ids=str,
 )
 def test_counts_that_are_no_counts_are_refused(counts, message):
-    for read in (as_counts, log_prior, imbalance_ratio, groups):
+    for read in (as_counts, log_prior, imbalance_ratio, groups, ldam_margins, weights):
         with pytest.raises(DataError, match=message):
             read(counts)
 
@@ -73,6 +78,46 @@ def test_the_prior_and_the_imbalance_see_only_proportions(counts, factor):
     scaled = [factor * n for n in counts]
     assert log_prior(scaled).tolist() == pytest.approx(log_prior(counts).tolist(), abs=1e-9)
     assert imbalance_ratio(scaled) == pytest.approx(imbalance_ratio(counts))
+
+
+@quick
+@given(counts=some_counts, beta=st.sampled_from(["0.5", "0.9", "0.9999", "0.999999"]))
+def test_effective_number_weights_are_those_of_exact_fractions(counts, beta):
+    b = Fraction(beta)
+    raw = [float((1 - b) / (1 - b ** min(max(n, 1), 999))) for n in counts]
+    expected = [w * len(raw) / sum(raw) for w in raw]
+    found = effective_number_weights([min(n, 999) for n in counts], float(beta))
+    assert found.dtype == np.float64
+    assert found.tolist() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_beta_near_zero_weighs_alike_and_one_near_one_by_the_inverse_count():
+    assert effective_number_weights([500, 5], 1e-9).tolist() == pytest.approx([1, 1])
+    many, few = effective_number_weights([500, 5], 1 - 1e-9)
+    assert few / many == pytest.approx(100, rel=1e-4)
+
+
+def test_effective_number_weights_of_cifar100_lt():
+    counts = [int(500 * 100 ** (-c / 99)) for c in range(100)]
+    found = effective_number_weights(counts, 0.9999)
+    assert (found.min(), found.max()) == (
+        pytest.approx(0.045, abs=5e-4),
+        pytest.approx(4.38, abs=5e-3),
+    )
+    assert found.sum() == pytest.approx(100)
+
+
+@pytest.mark.parametrize("beta", [-0.1, 0.0, 1.0, 1.5, math.nan])
+def test_a_beta_outside_its_range_is_refused(beta):
+    with pytest.raises(UsageError, match=r"beta is .* between 0 and 1"):
+        effective_number_weights([5, 3], beta)
+
+
+def test_ldam_margins_fall_with_the_fourth_root_of_the_count():
+    assert ldam_margins([81, 1, 16, 0], 0.6).tolist() == pytest.approx([0.2, 0.6, 0.3, 0.6])
+    counts = [int(500 * 100 ** (-c / 99)) for c in range(100)]
+    margins = ldam_margins(counts)
+    assert (margins[0], margins[-1]) == (pytest.approx(0.158, abs=5e-4), 0.5)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from longtail.errors import DataError
+from longtail.errors import DataError, UsageError
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -51,8 +51,57 @@ def log_prior(counts: npt.ArrayLike) -> Floats:
     >>> log_prior([3, 1]).round(4).tolist()
     [-0.2877, -1.3863]
     """
-    floored = np.maximum(as_counts(counts), 1).astype(np.float64)
+    floored = _at_least_one(counts)
     return np.asarray(np.log(floored) - np.log(floored.sum()), np.float64)
+
+
+def effective_number_weights(counts: npt.ArrayLike, beta: float) -> Floats:
+    """Class-balanced weights (1 - beta) / (1 - beta**n), scaled to a mean of 1; float64 [c].
+
+    (1 - beta**n) / (1 - beta) is the effective number of pictures of a class, given how much new
+    ones repeat old ones: near n while n is far below 1 / (1 - beta), and never above that. A beta
+    near 0 weighs all classes alike, one near 1 weighs them by 1/n. A class without a training
+    picture is treated as if it had one.
+
+    Source: Cui et al. 2019, arXiv 1901.05555.
+
+    Raises:
+        DataError: counts that are no counts.
+        UsageError: a beta outside (0, 1).
+
+    >>> effective_number_weights([3, 1], beta=0.5).round(4).tolist()  # 1/1.75 to 1/1
+    [0.7273, 1.2727]
+    """
+    check_beta(beta)
+    weights = -1 / np.expm1(_at_least_one(counts) * np.log(beta))
+    return np.asarray(weights / weights.mean(), np.float64)
+
+
+def ldam_margins(counts: npt.ArrayLike, max_margin: float = 0.5) -> Floats:
+    """Margins in proportion to n**(-1/4), the rarest class's at `max_margin`; float64 [c].
+
+    A class without a training picture is treated as if it had one.
+
+    Source: Cao et al. 2019, arXiv 1906.07413.
+
+    Raises:
+        DataError: counts that are no counts.
+
+    >>> ldam_margins([16, 1, 81]).round(4).tolist()
+    [0.25, 0.5, 0.1667]
+    """
+    floored = _at_least_one(counts)
+    return np.asarray(max_margin * (floored.min() / floored) ** 0.25, np.float64)
+
+
+def check_beta(beta: float) -> None:
+    """A share of overlap, between 0 and 1 and neither of them.
+
+    Raises:
+        UsageError: any other number.
+    """
+    if not 0 < beta < 1:
+        raise UsageError(f"beta is {beta}; it must lie between 0 and 1 (0.9999 is usual).")
 
 
 def imbalance_ratio(counts: npt.ArrayLike) -> float:
@@ -87,3 +136,7 @@ def groups(counts: npt.ArrayLike) -> dict[Group, list[int]]:
     for label, count in enumerate(as_counts(counts)):
         members[group_of(int(count))].append(label)
     return members
+
+
+def _at_least_one(counts: npt.ArrayLike) -> Floats:
+    return np.maximum(as_counts(counts), 1).astype(np.float64)

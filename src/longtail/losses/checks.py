@@ -3,17 +3,12 @@
 import torch
 from torch import Tensor
 
-from longtail.errors import DataError
+from longtail.errors import DataError, UsageError
 
 
 def wide(x: Tensor) -> Tensor:
     """Half precision raised to float32, where sums and exponentials are safe; float64 kept."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def log_counts(class_counts: Tensor, dtype: torch.dtype) -> Tensor:
-    """Log n_j, float [c]; a class without a picture counts as one, since log 0 is no number."""
-    return class_counts.clamp(min=1).to(dtype).log()
 
 
 def check_logits(logits: Tensor, labels: Tensor) -> None:
@@ -23,6 +18,40 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
             f"logits have shape {tuple(logits.shape)} and labels {tuple(labels.shape)}; "
             "expected logits [batch, classes] and labels [batch] with a batch of at least 1."
         )
+
+
+def check_features(features: Tensor, labels: Tensor) -> None:
+    """Features [n, d] with one label a row."""
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+        raise DataError(
+            f"features have shape {tuple(features.shape)} and labels {tuple(labels.shape)}; "
+            "expected features [n, d] and labels [n] with n of at least 1. Concatenate the views: "
+            "features = torch.cat([z1, z2]), labels = y.repeat(2)."
+        )
+
+
+def check_expert_logits(expert_logits: Tensor, labels: Tensor) -> None:
+    """Logits [b, k, c] with one label a row."""
+    if expert_logits.ndim != 3 or labels.shape != expert_logits.shape[:1] or not len(labels):
+        raise DataError(
+            f"expert_logits have shape {tuple(expert_logits.shape)} and labels "
+            f"{tuple(labels.shape)}; expected expert_logits [batch, experts, classes] and labels "
+            "[batch] with a batch of at least 1."
+        )
+
+
+def check_centres(name: str, centres: Tensor, features: Tensor) -> None:
+    """A row [d] a class, as wide as the features."""
+    if centres.ndim != 2 or centres.shape[1] != features.shape[1]:
+        raise DataError(
+            f"{name} have shape {tuple(centres.shape)}; expected [c, {features.shape[1]}]."
+        )
+
+
+def check_temperature(temperature: float) -> None:
+    """What scores are divided by."""
+    if not temperature > 0:
+        raise UsageError(f"temperature is {temperature}; it must be above 0 (0.1 is usual).")
 
 
 def check_one_a_class(name: str, values: Tensor, num_classes: int) -> None:
@@ -42,6 +71,15 @@ def check_class_counts(class_counts: Tensor, num_classes: int) -> None:
         raise DataError(f"class_counts have type {class_counts.dtype}; pass counts, not rates.")
     if _may_look(class_counts) and int(class_counts.min()) < 0:
         raise DataError(f"class_counts reach down to {int(class_counts.min())}; the least is 0.")
+
+
+def check_class_weights(class_weights: Tensor, num_classes: int) -> None:
+    """One weight a class; negative ones are looked for on the CPU only."""
+    check_one_a_class("class_weights", class_weights, num_classes)
+    if _may_look(class_weights) and not float(class_weights.min()) >= 0:
+        raise DataError(
+            f"class_weights reach down to {float(class_weights.min())}; 0 is the least."
+        )
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:

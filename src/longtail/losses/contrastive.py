@@ -22,16 +22,20 @@ keys of class y other than i. The two switches and the optional prototypes span 
 
 from typing import Literal
 
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from longtail.errors import DataError, UsageError
 from longtail.losses.checks import (
+    check_centres,
     check_class_counts,
+    check_features,
     check_labels,
     check_one_a_class,
-    log_counts,
+    check_temperature,
 )
+from longtail.losses.counts import counts_tensor, log_counts
 from longtail.losses.instances import make_contrast
 from longtail.losses.kernels import KernelName, choose_kernel
 
@@ -122,6 +126,115 @@ def contrastive_loss(
         return value - (contrast.share * log_n[labels]).sum()
 
 
+class ContrastiveLoss(nn.Module):
+    """The whole family by its switches; see `contrastive_loss` for what each does.
+
+    Args:
+        class_counts: [c] training pictures a class, by class id; None where the loss needs none.
+        temperature: of the softmax, above 0.
+        rebalance: weigh the keys of a class by its training count.
+        class_average: average the keys of a class instead of adding them up.
+        scale_on: which side `class_scale` acts on.
+        normalize: False takes the rows of features and prototypes as they are.
+
+    Raises:
+        UsageError: `rebalance` without the counts to do it with.
+    """
+
+    def __init__(
+        self,
+        class_counts: npt.ArrayLike | None = None,
+        temperature: float = 0.1,
+        *,
+        rebalance: bool = False,
+        class_average: bool = False,
+        scale_on: ScaleOn = "both",
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        if rebalance and class_counts is None:
+            raise UsageError("rebalance needs class_counts: the training pictures a class.")
+        counts = None if class_counts is None else counts_tensor(class_counts)
+        self.class_counts: Tensor | None
+        self.register_buffer("class_counts", counts, persistent=False)
+        self.temperature = temperature
+        self.rebalance = rebalance
+        self.class_average = class_average
+        self.scale_on: ScaleOn = scale_on
+        self.normalize = normalize
+
+    def forward(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        prototypes: Tensor | None = None,
+        class_scale: Tensor | None = None,
+    ) -> Tensor:
+        """Scalar loss of features [n, d], int64 labels [n] and perhaps prototypes [c, d]."""
+        return contrastive_loss(
+            features,
+            labels,
+            prototypes,
+            class_counts=self.class_counts if self.rebalance else None,
+            class_average=self.class_average,
+            temperature=self.temperature,
+            class_scale=class_scale,
+            scale_on=self.scale_on,
+            normalize=self.normalize,
+            num_classes=None if self.class_counts is None else len(self.class_counts),
+        )
+
+
+class SupervisedContrastiveLoss(ContrastiveLoss):
+    """SCL, also called SupCon (Khosla et al. 2020, Eq. 2)."""
+
+    def __init__(
+        self, temperature: float = 0.1, *, scale_on: ScaleOn = "both", normalize: bool = True
+    ) -> None:
+        super().__init__(None, temperature, scale_on=scale_on, normalize=normalize)
+
+
+class BalancedContrastiveLoss(ContrastiveLoss):
+    """BCL (Zhu et al. 2022): class averaging; give it prototypes for class complement.
+
+    `class_counts` only tell the number of classes: BCL weighs all classes alike.
+    """
+
+    def __init__(
+        self,
+        class_counts: npt.ArrayLike,
+        temperature: float = 0.1,
+        *,
+        scale_on: ScaleOn = "both",
+        normalize: bool = True,
+    ) -> None:
+        super().__init__(
+            class_counts, temperature, class_average=True, scale_on=scale_on, normalize=normalize
+        )
+
+
+class RebalancedContrastiveLoss(ContrastiveLoss):
+    """RCL (De Alvis et al. 2023): Eq. 4, or Eq. 5 (BCL+RCL) with `class_average` and prototypes."""
+
+    def __init__(
+        self,
+        class_counts: npt.ArrayLike,
+        temperature: float = 0.1,
+        class_average: bool = False,
+        *,
+        scale_on: ScaleOn = "both",
+        normalize: bool = True,
+    ) -> None:
+        super().__init__(
+            class_counts,
+            temperature,
+            rebalance=True,
+            class_average=class_average,
+            scale_on=scale_on,
+            normalize=normalize,
+        )
+
+
 def _num_classes(
     labels: Tensor,
     prototypes: Tensor | None,
@@ -150,17 +263,9 @@ def _check(
     temperature: float,
     scale_on: str,
 ) -> None:
-    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
-        raise DataError(
-            f"features have shape {tuple(features.shape)} and labels {tuple(labels.shape)}; "
-            "expected features [n, d] and labels [n] with n of at least 1. Concatenate the views: "
-            "features = torch.cat([z1, z2]), labels = y.repeat(2)."
-        )
-    if prototypes is not None and prototypes.shape[1:] != features.shape[1:]:
-        raise DataError(
-            f"prototypes have shape {tuple(prototypes.shape)}; expected [c, {features.shape[1]}]."
-        )
-    if not temperature > 0:
-        raise UsageError(f"temperature is {temperature}; it must be above 0 (0.1 is usual).")
+    check_features(features, labels)
+    if prototypes is not None:
+        check_centres("prototypes", prototypes, features)
+    check_temperature(temperature)
     if scale_on not in ("both", "anchors", "keys"):
         raise UsageError(f"scale_on is {scale_on!r}; it must be 'both', 'anchors' or 'keys'.")

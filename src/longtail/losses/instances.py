@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from longtail.losses.checks import log_counts, wide
+from longtail.losses.checks import wide
+from longtail.losses.counts import log_counts
 
 EPSILON = 1e-12
 """Rows shorter than this are divided by it instead of by their length, as F.normalize does."""

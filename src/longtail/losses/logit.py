@@ -1,34 +1,73 @@
 """Losses on class logits: cross-entropy and its two prior-aware forms.
 
-Letters: b batch, c classes.
+Letters: b batch, c classes. The modules hold the class counts as a buffer, so that `.to(device)`
+moves them; they are not saved with a model.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from longtail.losses.checks import check_class_counts, check_labels, check_logits, log_counts, wide
+from longtail.losses.checks import (
+    check_class_counts,
+    check_class_weights,
+    check_labels,
+    check_logits,
+    wide,
+)
+from longtail.losses.counts import counts_tensor, log_counts
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Softmax cross-entropy, mean over the batch: -log softmax(f)_y.
+
+    Weighted, it is a weighted mean: the sum of w_y times each value over the sum of w_y in the
+    batch, so that doubling all weights changes nothing.
 
     Args:
         logits: float [b, c].
         labels: int64 [b], values in [0, c).
+        class_weights: float [c] of at least 0; None weighs all classes alike.
 
     Returns:
-        Scalar of at least 0; float32 for half-precision logits, else the dtype of the logits.
+        Scalar of at least 0; float32 for half-precision logits, else the dtype of the logits. Zero
+        with a graph when all weights in the batch are 0.
 
     Raises:
-        DataError: shapes that do not fit, or (on the CPU) labels out of range.
+        DataError: shapes that do not fit, or (on the CPU) labels out of range or negative weights.
 
     >>> round(cross_entropy(torch.zeros(1, 4), torch.tensor([2])).item(), 4)  # log 4
     1.3863
     """
     check_logits(logits, labels)
     check_labels(labels, logits.shape[1])
-    return F.cross_entropy(wide(logits), labels)
+    scores = wide(logits)
+    if class_weights is None:
+        return F.cross_entropy(scores, labels)
+    check_class_weights(class_weights, logits.shape[1])
+    weights = class_weights.to(scores.dtype)[labels]
+    values = F.cross_entropy(scores, labels, reduction="none")
+    return (weights * values).sum() / weights.sum().clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+class CrossEntropyLoss(nn.Module):
+    """`cross_entropy` as a module.
+
+    Args:
+        class_weights: [c] weights of at least 0, by class id; None weighs all classes alike.
+    """
+
+    def __init__(self, class_weights: npt.ArrayLike | None = None) -> None:
+        super().__init__()
+        self.class_weights: Tensor | None
+        weights = None if class_weights is None else torch.tensor(np.asarray(class_weights))
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss of logits [b, c] and int64 labels [b]."""
+        return cross_entropy(logits, labels, self.class_weights)
 
 
 def logit_adjusted_loss(
@@ -66,6 +105,25 @@ def logit_adjusted_loss(
     return F.cross_entropy(scores + la_tau * log_counts(class_counts, scores.dtype), labels)
 
 
+class LogitAdjustedLoss(nn.Module):
+    """Logit adjustment (Menon et al. 2021); see `logit_adjusted_loss`.
+
+    Args:
+        class_counts: [c] training pictures a class, by class id.
+        la_tau: strength of the prior.
+    """
+
+    def __init__(self, class_counts: npt.ArrayLike, la_tau: float = 1.0) -> None:
+        super().__init__()
+        self.la_tau = la_tau
+        self.class_counts: Tensor
+        self.register_buffer("class_counts", counts_tensor(class_counts), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss of raw logits [b, c] and int64 labels [b]."""
+        return logit_adjusted_loss(logits, labels, self.class_counts, la_tau=self.la_tau)
+
+
 def balanced_softmax_loss(logits: Tensor, labels: Tensor, class_counts: Tensor) -> Tensor:
     """Balanced Softmax: -log( n_y e^{f_y} / sum_j n_j e^{f_j} ), mean over the batch.
 
@@ -79,6 +137,13 @@ def balanced_softmax_loss(logits: Tensor, labels: Tensor, class_counts: Tensor) 
     0.2877
     """
     return logit_adjusted_loss(logits, labels, class_counts, la_tau=1.0)
+
+
+class BalancedSoftmaxLoss(LogitAdjustedLoss):
+    """Balanced Softmax (Ren et al. 2020): logit adjustment at strength 1."""
+
+    def __init__(self, class_counts: npt.ArrayLike) -> None:
+        super().__init__(class_counts, la_tau=1.0)
 
 
 def posthoc_logit_adjustment(
