@@ -61,9 +61,9 @@ def ready(method: str, batch_size: int, decisions: Decisions) -> Ready:
     state, recipe = initial_state(plan, dataset), plan.resolved.recipe
     state.model.train()
     take_step = make_step(plan, state, recipe.stages[0].terms)
-    labels = torch.from_numpy(end_to_end.some(dataset.train, batch_size).labels)
+    labels = torch.from_numpy(end_to_end.some(dataset.train, batch_size).labels).to(plan.device)
     views = torch.randn(len(recipe.views), batch_size, 3, 32, 32)
-    batch = Batch(views.to(plan.device), labels.to(plan.device))
+    batch = Batch(views.to(plan.device), labels, labels)
     return Ready(lambda: take_step(batch), state.model, batch.views)
 
 

@@ -37,7 +37,8 @@ INPUT = "tests/test_losses_input.py"
 PRIOR = "tests/test_prior.py"
 KEYED = "tests/test_keyed.py -k 'not known_values'"  # pinned values alone would see any change
 PINNED = "tests/test_keyed.py"
-SAMPLERS, BATCHES = "tests/test_samplers.py", "tests/test_batches.py"
+SAMPLERS = "tests/test_samplers.py -k 'not earlier_versions'"  # see KEYED
+BATCHES = "tests/test_batches.py"
 NN, OPTIM = "tests/test_nn.py -k 'not timm'", "tests/test_optim.py"
 CHECKPOINT = "tests/test_checkpoint.py"
 RESUME, TRAINING = "tests/test_training_resume.py", "tests/test_training.py"
@@ -350,18 +351,64 @@ MUTANTS: list[Mutant] = [
         ("[0.4, 0.4, 0.4, 0.1]", "[0.4, 0.4, 0.4, 0.2]", "hue turned too far"),
     ),
     *mutants(
-        "data/samplers.py",
+        "data/samplers/orders.py",
         SAMPLERS,
         ('fold(seed, "order", epoch)', 'fold(seed, "order")', "the same order in every epoch"),
         ('fold(seed, "order", epoch)', 'fold(0, "order", epoch)', "one order for all seeds"),
+        ("fold(seed, name, epoch)", 'fold(seed, "", epoch)', "samplers that draw alike"),
+        ("right=True", "right=False", "a draw on the edge goes to the class below"),
+        ("members.starts[classes] + which", "members.starts[classes]", "one sample a class"),
+        ("run = min(run, size)", "pass", "memory for a run of any length"),
+        ("repeat(rounds)[shuffled]", "repeat(rounds)", "classes always in one turn"),
+        (
+            'permutation(fold(key, "one more"), len(present)) < left',
+            "torch.arange(len(present)) < left",
+            "one more to the first",
+        ),
+        ("_dealt(members, draws, key)[order]", "_dealt(members, draws, key)", "class by class"),
+        ("least = int(counts.min())", "least = 1", "a pass of one sample a class"),
+        ("places = (offset +", "places = (0 * offset +", "the same samples every pass"),
+        ("drawn[which][:size]", "drawn[:size]", "passes that are not shuffled"),
+        ('"list", this_round, positions', '"list", positions', "one shuffle of a list"),
+    ),
+    *mutants(
+        "data/samplers/shares.py",
+        SAMPLERS,
+        ("np.sqrt(counts)", "counts", "no square root"),
+        ("(1 - progress) * proportional", "progress * proportional", "progress backwards"),
+        ("np.where(counts > 0, weights, 0.0)", "weights", "a share for a class without samples"),
+        ("counts / (1 - beta", "1 / (1 - beta", "a class's weight for a sample's"),
+    ),
+    *mutants(
+        "data/samplers/__init__.py",
+        SAMPLERS,
+        ("if run < 1:", "if run < 0:", "a run of no sample"),
+        ("0 <= beta < 1", "0 <= beta <= 1", "beta of 1"),
+    ),
+    *mutants(
+        "data/samplers/coverage.py",
+        SAMPLERS,
+        ("torch.unique(order)", "order", "repeats counted as distinct"),
+        ("if seen in (0, size)", "if seen == 0", "all of a class in per cent"),
+        ("or 'under 1'", "or 0", "0 % of what is seen"),
     ),
     *mutants(
         "data/batches.py",
         BATCHES,
         ("range(first, count", "range(0, count", "a resumed epoch starts over"),
-        ("epoch, index[rows])", "epoch, rows)", "views keyed by place in the split"),
-        ('"view", epoch, index[rows]', '"view", index[rows]', "views of one epoch"),
+        ("epoch, index[order])", "epoch, order)", "views keyed by place in the split"),
+        ('"view", epoch, index[order]', '"view", index[order]', "views of one epoch"),
         ("fold(keys, number)", "keys", "two contrastive views alike"),
+        ("torch.where(repeat > 0, fold(keys", "torch.where(repeat < 0, fold(keys", "repeats alike"),
+        (
+            "torch.where(repeat > 0, fold(keys",
+            "torch.where(repeat >= 0, fold(keys",
+            "new first views",
+        ),
+        ('fold(keys, "again", repeat)', 'fold(keys, "again")', "later repeats alike"),
+        ("argsort(order, stable=True)", "argsort(order, descending=True)", "repeats miscounted"),
+        ("numbered[:1]), (", "numbered[:2]), (", "a contrastive view of the first order"),
+        ("own, others)", "own, own)", "labels of the first view for all"),
         ("(1.0 / (255.0 * std))", "(1.0 / 255.0)", "deviation not normalised"),
         (
             "samples = normalise(samples, statistics)\n",

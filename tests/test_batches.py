@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from longtail.data import batches as batches_module
 from longtail.data.batches import (
@@ -15,6 +17,7 @@ from longtail.data.batches import (
     make_views,
     measure_normalisation,
     normalise,
+    occurrences,
 )
 from longtail.data.dataset import Split, split_of
 from longtail.data.samplers import instance
@@ -26,10 +29,26 @@ CPU = torch.device("cpu")
 ROLES = ("strong", "contrastive", "contrastive")
 
 
-def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, order=None, device=CPU):
+# Twenty-two places, as many as `pictures` has: samples that come once, twice and often.
+REPEATED = torch.tensor([3, 7, 3, 0, 3, 21, 4, 3, 0, 9, 3, 11, 3, 7, 5, 3, 21, 3, 2, 1, 0, 3])
+OTHER = torch.tensor([8, 3, 3, 20, 8, 1, 0, 8, 3, 5, 6, 8, 10, 3, 8, 8, 2, 19, 8, 0, 8, 12])
+
+
+def batches(
+    split,
+    kind="photo",
+    *,
+    first=0,
+    batch_size=5,
+    seed=0,
+    epoch=0,
+    order=None,
+    contrast_order=None,
+    device=CPU,
+):
     statistics = measure_normalisation(split)
     if order is None:
-        order = instance(torch.tensor(split.labels), seed, epoch)
+        order = instance(torch.tensor(split.labels), seed, epoch, 0.0)
     return list(
         epoch_batches(
             split,
@@ -43,26 +62,79 @@ def batches(split, kind="photo", *, first=0, batch_size=5, seed=0, epoch=0, orde
             seed=seed,
             epoch=epoch,
             device=device,
+            contrast_order=contrast_order,
         )
     )
 
 
+def assert_same(some, others):
+    for one, other in zip(some, others, strict=True):
+        assert all(torch.equal(*tensors) for tensors in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("orders", [{}, {"order": REPEATED, "contrast_order": OTHER}])
 @pytest.mark.parametrize(("kind", "make"), [("photo", pictures), ("vector", vectors)])
-def test_an_epoch_from_any_batch_on_is_the_end_of_the_whole_epoch(kind, make):
+def test_an_epoch_from_any_batch_on_is_the_end_of_the_whole_epoch(kind, make, orders):
     split = make()
-    whole = batches(split, kind)
+    whole = batches(split, kind, **orders)
     assert len(whole) == 22 // 5
     for first in range(len(whole) + 1):
-        rest = batches(split, kind, first=first)
-        assert len(rest) == len(whole) - first
-        for one, other in zip(rest, whole[first:], strict=True):
-            assert torch.equal(one.views, other.views)
-            assert torch.equal(one.labels, other.labels)
+        assert_same(batches(split, kind, first=first, **orders), whole[first:])
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_occurrences_count_the_places_before_that_hold_the_same(order):
+    expected = [order[:place].count(position) for place, position in enumerate(order)]
+    assert occurrences(torch.tensor(order)).tolist() == expected
+
+
+@pytest.mark.parametrize(("kind", "make"), [("photo", pictures), ("vector", vectors)])
+def test_a_sample_that_comes_again_is_seen_in_new_views(kind, make):
+    split = make()
+    order = torch.tensor([3, 7, 3, 0, 3, 3, 7, 3, 3, 3])
+    views = torch.cat([batch.views for batch in batches(split, kind, order=order)], 1)
+    for own in (views[:, order == position] for position in (3, 7)):
+        for view in own:
+            assert len({tuple(sample.flatten().tolist()) for sample in view}) == own.shape[1]
+    batch_of_ten = batches(split, kind, order=order, batch_size=10)[0].views
+    assert torch.allclose(batch_of_ten, views, rtol=0, atol=1e-6)
+
+
+def test_a_sample_is_seen_first_in_the_views_that_it_has_where_none_is_repeated():
+    split = pictures()
+    for number, batch in enumerate(batches(split, order=REPEATED, seed=4, epoch=2)):
+        rows = REPEATED[5 * number : 5 * number + 5]
+        plain = make_views(
+            fetch_from(split, CPU)(rows),
+            torch.from_numpy(split.index)[rows],
+            kind="photo",
+            roles=ROLES,
+            statistics=measure_normalisation(split),
+            seed=4,
+            epoch=2,
+        )
+        firsts = occurrences(REPEATED)[5 * number : 5 * number + 5] == 0
+        assert torch.equal(batch.views[:, firsts], plain[:, firsts])
+
+
+def test_two_orders_give_the_first_view_and_the_others_their_own_samples_and_labels():
+    split = pictures()
+    labels = torch.from_numpy(split.labels)
+    firsts, others = batches(split, order=REPEATED), batches(split, order=OTHER)
+    both = batches(split, order=REPEATED, contrast_order=OTHER)
+    for number, (first, other, batch) in enumerate(zip(firsts, others, both, strict=True)):
+        chosen = slice(5 * number, 5 * number + 5)
+        assert torch.equal(batch.views[0], first.views[0])
+        assert torch.equal(batch.views[1:], other.views[1:])
+        assert batch.labels.tolist() == labels[REPEATED[chosen]].tolist()
+        assert batch.contrast_labels.tolist() == labels[OTHER[chosen]].tolist()
+        assert first.contrast_labels is first.labels
 
 
 def test_a_batch_has_all_views_and_labels_in_the_order_of_the_visit():
     split = pictures()
-    order = instance(torch.from_numpy(split.labels), 0, 0)
+    order = instance(torch.from_numpy(split.labels), 0, 0, 0.0)
     for number, batch in enumerate(batches(split)):
         rows = order[5 * number : 5 * number + 5]
         assert batch.views.shape == (3, 5, 3, 8, 8)
@@ -229,13 +301,11 @@ def test_a_feature_far_from_zero_is_standardised_exactly():
 @pytest.mark.parametrize("at_once", [2, 3, 4, 100])
 def test_how_many_batches_are_made_at_once_changes_no_bit(monkeypatch, at_once):
     split = pictures()
-    one_by_one = batches(split)
+    one_by_one = batches(split, order=REPEATED, contrast_order=OTHER)
     monkeypatch.setattr(batches_module, "_batches_at_once", lambda *_: at_once)
     for first in range(len(one_by_one) + 1):
-        made = batches(split, first=first)
-        for one, other in zip(one_by_one[first:], made, strict=True):
-            assert torch.equal(one.views, other.views)
-            assert torch.equal(one.labels, other.labels)
+        made = batches(split, first=first, order=REPEATED, contrast_order=OTHER)
+        assert_same(made, one_by_one[first:])
 
 
 def test_vectors_are_made_several_batches_at_once_as_well(monkeypatch):

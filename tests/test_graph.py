@@ -140,7 +140,8 @@ def test_every_call_is_one_step_on_its_own_batch_from_the_same_tensors():
     take = GraphedStep(step, Again())
     values = [float(number) for number in range(8)]
     for value in values:
-        batch = Batch(torch.full((1, 2, 1), value), torch.zeros(2, dtype=torch.int64))
+        labels = torch.zeros(2, dtype=torch.int64)
+        batch = Batch(torch.full((1, 2, 1), value), labels, labels)
         assert take(batch).tolist() == [2 * value]
         batch.views.fill_(torch.nan)  # the caller's tensors are its own again
     assert [numbers for _, numbers in seen] == [[value, value] for value in values]
@@ -167,7 +168,7 @@ def on_cuda(plan, precision: str = "fp32"):
 
 def cuda_batches(plan, dataset):
     settings = plan.resolved.settings
-    order = sampler("instance")(torch.tensor(dataset.train.labels), plan.seed, 0)
+    order = sampler("instance")(torch.tensor(dataset.train.labels), plan.seed, 0, 0.0)
     made = epoch_batches(
         dataset.train,
         fetch_from(dataset.train, plan.device),
@@ -233,7 +234,8 @@ def test_a_step_that_waits_is_refused_with_the_way_out():
         return batch.views * batch.views.sum().item()
 
     take = GraphedStep(waits, CudaRecorder(torch.device("cuda")))
-    batch = Batch(torch.ones(1, 2, 1, device="cuda"), torch.zeros(2, device="cuda").long())
+    labels = torch.zeros(2, device="cuda").long()
+    batch = Batch(torch.ones(1, 2, 1, device="cuda"), labels, labels)
     for _ in range(WARM_UPS):
         take(batch)
     with pytest.raises(UsageError, match=rf"cannot be recorded.*{SWITCH}=0"):

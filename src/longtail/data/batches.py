@@ -6,7 +6,7 @@ standardised first, so that noise is in units of each feature's own spread.
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -97,23 +97,31 @@ def make_views(
         epoch: a new one draws new views.
     """
     keys = fold(seed, "view", epoch, index)
-    return _finished(_augmented(samples, keys, kind, roles, statistics), statistics)
+    views = _augmented(samples, keys, kind, enumerate(roles), statistics)
+    return _finished(torch.stack(views), statistics)
 
 
 def _augmented(
-    samples: Tensor, keys: Tensor, kind: Kind, roles: Sequence[Role], statistics: Normalisation
-) -> Tensor:
-    """Views [v, b, ...]: of pictures uint8, to be normalised yet, of vectors as trained on."""
+    samples: Tensor,
+    keys: Tensor,
+    kind: Kind,
+    roles: Iterable[tuple[int, Role]],
+    statistics: Normalisation,
+) -> list[Tensor]:
+    """A view [b, ...] a numbered role: pictures uint8, to be normalised yet, vectors as trained on.
+
+    The number keys the view.
+    """
     if kind == "vector":
         samples = normalise(samples, statistics)
     in_parts = samples.device.type == "cpu" and kind != "vector"
     size = _PART if in_parts else len(samples)
     views = []
-    for number, role in enumerate(roles):
+    for number, role in roles:
         view, own = view_for(kind, role), fold(keys, number)
         parts = zip(torch.split(samples, size), torch.split(own, size), strict=True)
         views.append(torch.cat([view(*part) for part in parts]))
-    return torch.stack(views)
+    return views
 
 
 def _finished(views: Tensor, statistics: Normalisation) -> Tensor:
@@ -136,11 +144,14 @@ class Batch(NamedTuple):
 
     Attributes:
         views: float32 [v, b, 3, h, w] or [v, b, d], normalised.
-        labels: int64 [b].
+        labels: int64 [b], of the first view.
+        contrast_labels: int64 [b], of each of the other views; `labels` itself where all views are
+            of the same samples.
     """
 
     views: Tensor
     labels: Tensor
+    contrast_labels: Tensor
 
 
 def epoch_batches(
@@ -156,13 +167,16 @@ def epoch_batches(
     seed: int,
     epoch: int,
     device: torch.device,
+    contrast_order: Tensor | None = None,
 ) -> Iterator[Batch]:
     """The batches of an epoch from the `first` on; what does not fill a batch is left out.
+
+    A sample that an order repeats is seen in new views each time.
 
     Args:
         split: whose labels and indices they are.
         fetch: reads its rows onto the device.
-        order: int64 positions in the order of the visit.
+        order: int64 [n] positions in the order of the visit.
         first: 0-based batch to begin with, when resuming.
         batch_size: samples a batch.
         kind: of the data.
@@ -171,19 +185,50 @@ def epoch_batches(
         seed: of the run.
         epoch: a new one draws new views.
         device: of the batches.
+        contrast_order: int64 [n] positions for the views after the first; None shows them the
+            first view's.
     """
     count, at_once = len(order) // batch_size, _batches_at_once(split, batch_size, device)
     labels, index = torch.tensor(split.labels).to(device), torch.tensor(split.index).to(device)
-    order = order.to(device)
+    numbered = list(enumerate(roles))
+    if contrast_order is None:
+        streams = [(order.to(device), numbered)]
+    else:
+        streams = [(order.to(device), numbered[:1]), (contrast_order.to(device), numbered[1:])]
+    keys = [_view_keys(seed, epoch, index, visit) for visit, _ in streams]
     for start in range(first, count, at_once):
-        rows = order[start * batch_size : min(start + at_once, count) * batch_size]
-        keys = fold(seed, "view", epoch, index[rows])
-        views = _augmented(fetch(rows), keys, kind, roles, statistics)
+        chosen = slice(start * batch_size, min(start + at_once, count) * batch_size)
+        views = [
+            view
+            for (visit, own), key in zip(streams, keys, strict=True)
+            for view in _augmented(fetch(visit[chosen]), key[chosen], kind, own, statistics)
+        ]
         # Pictures wait for their turn as uint8, a quarter of the memory, and are normalised by the
         # batch: that is a few launches more a step, and the host is far ahead of the device.
-        cut = torch.split(views, batch_size, 1), torch.split(labels[rows], batch_size)
-        for some, their_labels in zip(*cut, strict=True):
-            yield Batch(_finished(some, statistics), their_labels)
+        pieces = torch.split(torch.stack(views), batch_size, 1)
+        targets = [torch.split(labels[visit[chosen]], batch_size) for visit, _ in streams]
+        for some, own, others in zip(pieces, targets[0], targets[-1], strict=True):
+            yield Batch(_finished(some, statistics), own, others)
+
+
+def _view_keys(seed: int, epoch: int, index: Tensor, order: Tensor) -> Tensor:
+    """A key a place of an epoch's whole order, int64 [n]: of the sample, and of which repeat."""
+    keys, repeat = fold(seed, "view", epoch, index[order]), occurrences(order)
+    return torch.where(repeat > 0, fold(keys, "again", repeat), keys)
+
+
+def occurrences(order: Tensor) -> Tensor:
+    """How many places before each one hold the same position, int64 [n].
+
+    >>> occurrences(torch.tensor([5, 2, 5, 5, 2])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    by_position = torch.argsort(order, stable=True)
+    ordered = order[by_position]
+    places = torch.arange(len(order), device=order.device)
+    counted = torch.empty_like(order)
+    counted[by_position] = places - torch.searchsorted(ordered, ordered)
+    return counted
 
 
 def _batches_at_once(split: Split, batch_size: int, device: torch.device) -> int:

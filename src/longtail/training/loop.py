@@ -76,7 +76,7 @@ def fit(
             batches = epoch_batches(
                 dataset.train,
                 fetch,
-                sampler(stage.sampler)(labels, plan.seed, epoch),
+                sampler(stage.sampler)(labels, plan.seed, epoch, epoch / settings.epochs),
                 first=first,
                 batch_size=settings.batch_size,
                 kind=dataset.kind,
