@@ -138,7 +138,9 @@ def test_extreme_weights_and_low_temperatures_stay_finite():
 def test_a_draw_is_a_function_of_weights_and_key_alone():
     first = draw(some_weights(), LABELS, 20, KEY)
     torch.rand(5)
-    assert_same_draw(draw(some_weights(), LABELS, 20, KEY), first)
+    again = draw(some_weights().requires_grad_(), LABELS, 20, KEY)
+    assert_same_draw(again, first)
+    assert not again.log_masses.requires_grad
     assert not torch.equal(draw(some_weights(), LABELS, 20, fold(KEY, 1)).rows, first.rows)
     assert not torch.equal(draw(-some_weights(), LABELS, 20, KEY).rows, first.rows)
 
@@ -233,10 +235,11 @@ def looking_ahead(generator: torch.Generator):
     return layer, momenta, drawn, random(12, 5), random(7, 5), torch.arange(7) % 4
 
 
-def test_the_meta_gradient_is_the_slope_of_the_loss_that_the_real_step_reaches(generator):
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_meta_gradient_is_the_slope_of_the_loss_that_the_real_step_reaches(nesterov, generator):
     """Noise and rows held, finite differences through torch's own SGD."""
     layer, momenta, drawn, features, meta_features, meta_labels = looking_ahead(generator)
-    kind = {"lr": 0.7, "momentum": 0.9, "weight_decay": 0.1}
+    kind = {"lr": 0.7, "momentum": 0.9, "weight_decay": 0.1, "nesterov": nesterov}
     at = some_weights()
 
     def reached(weights: Tensor) -> float:

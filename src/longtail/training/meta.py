@@ -23,7 +23,8 @@ from longtail.errors import UsageError
 from longtail.keyed import fold
 from longtail.prior import log_prior
 
-# Noise values held at once: 2 MiB of 64-bit keys, which stay in a processor's cache.
+# Noise values held at once, or one batch row's where the data have more samples: 2 MiB of 64-bit
+# keys, which stay in a processor's cache.
 _NOISE_AT_ONCE = 2**18
 
 PerSampleLoss = Callable[[Tensor, Tensor], Tensor]
@@ -107,7 +108,7 @@ def draw(
     by_class, starts = _grouped(labels, len(weights))
     parts = []
     batch = torch.arange(batch_size, device=labels.device)
-    for positions in torch.split(batch, _columns(len(labels))):
+    for positions in torch.split(batch, max(1, _NOISE_AT_ONCE // len(labels))):
         scores = log_scores[labels, None] + _gumbel(key, positions, len(labels))
         best, rows = scores.max(0)
         # Relative to the best no power overflows; a bag is a class, summed in a fixed order.
@@ -181,7 +182,7 @@ def meta_gradient(
     with torch.enable_grad():
         weights = weights.detach().requires_grad_()
         parameters = {k: p.detach().requires_grad_() for k, p in classifier.named_parameters()}
-        logits = functional_call(classifier, parameters, (features.detach(),))
+        logits = functional_call(classifier, parameters, (features,))
         values = inner_loss(logits, drawn.labels) * straight_through(weights, drawn)
         taken = torch.autograd.grad(values.mean(), list(parameters.values()), create_graph=True)
         ahead = sgd_step(
@@ -193,7 +194,7 @@ def meta_gradient(
             weight_decay=weight_decay,
             nesterov=nesterov,
         )
-        meta_logits = functional_call(classifier, ahead, (meta_features.detach(),))
+        meta_logits = functional_call(classifier, ahead, (meta_features,))
         loss = F.cross_entropy(meta_logits, meta_labels)
         (gradient,) = torch.autograd.grad(loss, weights)
     return gradient, loss.detach()
@@ -245,11 +246,6 @@ def adam_step(state: MetaState, gradient: Tensor, lr: float) -> MetaState:
     spread = torch.sqrt(second / second_begun) + 1e-8
     weights = state.weights - lr * (first / first_begun) / spread
     return MetaState(weights, first, second, steps)
-
-
-def _columns(num_samples: int) -> int:
-    """Rows of a batch whose noise is held at once."""
-    return max(1, _NOISE_AT_ONCE // num_samples)
 
 
 def _grouped(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
