@@ -18,6 +18,7 @@ from longtail.data.samplers import (
     instance,
     sampler,
 )
+from longtail.data.samplers.table import main, table
 from longtail.errors import DataError, UsageError
 
 checked = settings(derandomize=True, deadline=None, max_examples=40)
@@ -358,3 +359,20 @@ def test_coverage_counts_draws_and_distinct_samples(labels, name):
 def test_coverage_in_a_sentence(counts, draws, distinct, line):
     covered = Coverage(torch.tensor(draws), torch.tensor(distinct))
     assert coverage_line("x", counts, covered) == line
+
+
+def test_the_table_has_a_row_a_sampler_with_hand_made_numbers_for_instance_and_oversampling(capsys):
+    main(["40", "2", "4"])
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first == "50 samples, 40 in the largest class, 10 in the last."
+    assert rows == table(np.array([40, 10])).splitlines()
+    assert [row.split(" | ")[0] for row in rows[2:]] == [f"| {name}" for name in SAMPLERS]
+    assert "| instance | 80.0% | 20.00% | 100% | 1.0 times | 100% |" in rows
+    # 25 of the 40, and the 10 two and a half times each: 35 of 50 seen.
+    assert "| oversampling | 50.0% | 50.00% | 62% | 2.5 times | 70% |" in rows
+
+
+@pytest.mark.parametrize("arguments", [[], ["5000", "10"], ["many", "10", "100"]])
+def test_the_table_says_what_to_type(arguments):
+    with pytest.raises(UsageError, match=r"samplers\.table 5000 10 100"):
+        main(arguments)
