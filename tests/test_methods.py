@@ -16,7 +16,7 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import find_method, knobs_of, parse_assignments, resolve, shared_knobs
 from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo
-from longtail.training.loop import fit, stage_at
+from longtail.training.loop import fit
 from tiny import fresh, tiny_dataset, tiny_plan
 
 DATA = DataInfo(np.array([500, 60, 7]))
@@ -288,10 +288,3 @@ def test_compression_changes_a_run_where_a_class_is_weak_and_nothing_where_none_
     all_weak, scale = losses_of({**knobs, "compression_threshold": 1.1})
     assert scale == pytest.approx([0.005] * 3)
     assert not all(torch.allclose(plain[name], all_weak[name], atol=1e-4) for name in plain)
-
-
-def test_stages_follow_one_another_by_their_shares():
-    (stage,) = resolve("ce", DATA).recipe.stages
-    first, second = (type(stage)(stage.terms, share) for share in (0.8, 0.2))
-    chosen = [stage_at((first, second), epoch / 200) is second for epoch in range(200)]
-    assert chosen == [epoch >= 160 for epoch in range(200)]

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from longtail.errors import UsageError
+from longtail.nn.classifiers import CosineClassifier, LinearClassifier
 from longtail.nn.encoders import (
     BasicBlock,
     CifarResNet,
@@ -12,8 +13,9 @@ from longtail.nn.encoders import (
     count_parameters,
     default_backbone,
 )
-from longtail.nn.heads import CosineClassifier, Heads, LinearClassifier, ProjectionHead
+from longtail.nn.heads import Heads, ProjectionHead
 from longtail.nn.model import build_model
+from longtail.nn.outputs import Scales
 
 PICTURE = (32, 32, 3)
 CONTRASTIVE = Heads(projection=(16, 8), prototypes="classifier")
@@ -155,15 +157,20 @@ def test_logits_come_from_the_first_view_and_embeddings_view_after_view(generato
             assert torch.allclose(rows, embeddings, atol=1e-5)
 
 
-def test_features_are_scaled_before_the_projection_and_only_there(generator):
+def test_each_views_features_are_scaled_before_the_heads_by_its_own_factors(generator):
     model = build_model("resnet8-w4", (8, 8, 3), 3, CONTRASTIVE, seed=0).eval()
     views = torch.randn(3, 2, 3, 8, 8, generator=generator)
-    scale = torch.tensor([1.0, 0.25])
-    plain, scaled = model(views), model(views, scale)
-    assert torch.equal(plain.logits, scaled.logits)
-    features = model.encoder(views[1:].flatten(0, 1)) * torch.tensor([1, 0.25, 1, 0.25])[:, None]
+    first, others = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.25])
+    plain, scaled = model(views), model(views, Scales(first, others))
+    features = model.encoder(views[0]) * first[:, None]
+    assert torch.allclose(scaled.features, features, atol=1e-5)
+    assert torch.allclose(scaled.logits, model.classifier(features), atol=1e-5)
+    features = model.encoder(views[1:].flatten(0, 1)) * others.repeat(2)[:, None]
     assert torch.allclose(scaled.embeddings, model.projection(features), atol=1e-5)
     assert not torch.allclose(plain.embeddings, scaled.embeddings)
+    same = model(views, Scales(torch.ones(2), torch.ones(2)))
+    assert torch.equal(plain.logits, same.logits)
+    assert torch.equal(plain.embeddings, same.embeddings)
 
 
 def test_prototypes_teach_the_classifiers_weights_through_their_own_projection(generator):

@@ -6,7 +6,15 @@ import math
 import pytest
 import torch
 
-from longtail.optim import build_optimiser, learning_rate, schedules, set_learning_rate
+from longtail.optim import (
+    Group,
+    build_optimiser,
+    forget_momenta,
+    learning_rate,
+    schedules,
+    set_learning_rate,
+    set_weight_decay,
+)
 from longtail.optim.settings import Settings
 
 PER_EPOCH = 42
@@ -67,7 +75,7 @@ def test_milestones_may_be_none_and_their_order_is_no_matter():
 def test_the_optimiser_follows_the_papers_update():
     settings = Settings(lr=0.1, momentum=0.9, weight_decay=0.01)
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    optimiser = build_optimiser([weight], settings)
+    optimiser = build_optimiser([("w", weight)], settings)
     expected, momentum = weight.detach().clone(), torch.zeros(2, dtype=torch.float64)
     for gradient in (torch.tensor([0.5, 1.0]), torch.tensor([-1.0, 0.25])):
         weight.grad = gradient.double()
@@ -79,14 +87,53 @@ def test_the_optimiser_follows_the_papers_update():
 
 def test_nesterov_is_passed_on():
     weight = torch.nn.Parameter(torch.zeros(1))
-    assert build_optimiser([weight], Settings(nesterov=True)).defaults["nesterov"]
-    assert not build_optimiser([weight], Settings()).defaults["nesterov"]
+    assert build_optimiser([("w", weight)], Settings(nesterov=True)).defaults["nesterov"]
+    assert not build_optimiser([("w", weight)], Settings()).defaults["nesterov"]
 
 
 def test_a_rate_is_set_in_its_place_where_it_is_a_tensor():
-    plain = build_optimiser([torch.nn.Parameter(torch.zeros(1))], Settings(lr=0.1))
+    plain = build_optimiser([("w", torch.nn.Parameter(torch.zeros(1)))], Settings(lr=0.1))
     set_learning_rate(plain, 0.25)
     assert plain.param_groups[0]["lr"] == 0.25
     rate = torch.tensor(0.1)
-    set_learning_rate(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate), 0.25)
-    assert rate.item() == 0.25
+    plain.param_groups[0]["lr"] = rate
+    set_learning_rate(plain, 0.5)
+    assert plain.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.5
+
+
+def test_a_group_has_its_own_rate_and_weight_decay():
+    named = [
+        (name, torch.nn.Parameter(torch.ones(1)))
+        for name in ("body.weight", "experts.1.weight", "experts.10.weight", "head.bias")
+    ]
+    groups = (Group("experts.1", lr=0.1), Group("head.bias", weight_decay=0.0), Group("absent"))
+    optimiser = build_optimiser(named, Settings(lr=0.2, weight_decay=0.5, momentum=0.0), groups)
+    set_learning_rate(optimiser, 0.3)
+    for _, parameter in named:
+        parameter.grad = torch.zeros(1)  # weight decay alone moves it
+    optimiser.step()
+    moved = {name: 1 - parameter.item() for name, parameter in named}
+    assert moved == pytest.approx(
+        {
+            "body.weight": 0.3 * 0.5,
+            "experts.1.weight": 0.03 * 0.5,
+            "experts.10.weight": 0.3 * 0.5,
+            "head.bias": 0.0,
+        },
+        abs=1e-6,
+    )
+    set_weight_decay(optimiser, 1.0)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [1.0, 1.0, 0.0]
+
+
+def test_forgotten_momenta_are_zeros_in_the_same_memory():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = build_optimiser([("w", weight)], Settings())
+    weight.grad = torch.ones(1)
+    optimiser.step()
+    momentum = optimiser.state[weight]["momentum_buffer"]
+    assert momentum.item() == 1
+    forget_momenta(optimiser)
+    assert optimiser.state[weight]["momentum_buffer"] is momentum
+    assert momentum.item() == 0

@@ -1,18 +1,18 @@
 """From a model and a split to predictions, and from predictions to metrics."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from longtail.data.batches import Normalisation, fetch_from, normalise
 from longtail.data.dataset import Split
 from longtail.metrics import summarise
-from longtail.nn.model import Model
+from longtail.nn.model import AnyModel
 from longtail.record import Predictions, SplitMetrics, predictions_of
 
 _BATCH = 512
@@ -44,7 +44,7 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 @torch.no_grad()
 def score(
-    model: Model,
+    model: AnyModel,
     split: Split,
     *,
     statistics: Normalisation,
@@ -54,23 +54,59 @@ def score(
 ) -> Scores:
     """Logits and embeddings of every sample of a split, in its order.
 
-    The model is in evaluation mode meanwhile and left in the mode it had.
+    The model is in evaluation mode meanwhile, and each part is left in the mode it had.
     """
-    was_training = model.training
-    model.eval()
-    fetch = fetch_from(split, device)
     logits, embeddings = [], []
-    for start in range(0, len(split), _BATCH):
-        rows = torch.arange(start, min(start + _BATCH, len(split)), device=device)
-        with autocast(device, precision):
-            raw, projected = model.predict(normalise(fetch(rows), statistics))
-        logits.append(raw.float())
-        embeddings += [] if projected is None else [projected.float()]
-    model.train(was_training)
+    with evaluating(model):
+        for inputs in _plain_batches(split, statistics, device):
+            with autocast(device, precision):
+                raw, projected = model.predict(inputs)
+            logits.append(raw.float())
+            embeddings += [] if projected is None else [projected.float()]
     # One copy at the end: each makes the host wait for the device.
     embedded = torch.cat(embeddings).cpu().numpy() if embeddings else None
     # The prior comes off on the CPU, where its tensors are, at full precision.
     return Scores((posthoc or _as_is)(torch.cat(logits).cpu()).numpy(), embedded)
+
+
+@torch.no_grad()
+def encode(
+    model: AnyModel,
+    split: Split,
+    *,
+    statistics: Normalisation,
+    device: torch.device,
+    precision: str,
+) -> Tensor:
+    """The encoder's features of every sample, float32 [n, d] on the device; modes as in `score`."""
+    features = []
+    with evaluating(model):
+        for inputs in _plain_batches(split, statistics, device):
+            with autocast(device, precision):
+                features.append(model.features(inputs).float())
+    return torch.cat(features)
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards each part's own: a stage may hold some of them still."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _plain_batches(
+    split: Split, statistics: Normalisation, device: torch.device
+) -> Iterator[Tensor]:
+    """Every sample as it is, normalised."""
+    fetch = fetch_from(split, device)
+    for start in range(0, len(split), _BATCH):
+        rows = torch.arange(start, min(start + _BATCH, len(split)), device=device)
+        yield normalise(fetch(rows), statistics)
 
 
 def measure(scores: Scores, split: Split, class_counts: npt.NDArray[np.int64]) -> SplitMetrics:

@@ -11,14 +11,14 @@ import torch
 from longtail.data.batches import Normalisation
 from longtail.data.dataset import Dataset, Split
 from longtail.data.load import load_dataset, prepare
-from longtail.errors import UsageError, printable
+from longtail.errors import DataError, UsageError, printable
 from longtail.evaluation import as_predictions, measure
 from longtail.methods.resolve import RecipeKind, resolve
 from longtail.nn.encoders import count_parameters, default_backbone
-from longtail.nn.model import Model
+from longtail.nn.model import AnyModel, Model
 from longtail.nn.weights import write_weights
 from longtail.prior import groups
-from longtail.recipe import DataInfo
+from longtail.recipe import Choices, DataInfo
 from longtail.record import (
     DataSummary,
     Provenance,
@@ -35,12 +35,13 @@ from longtail.training.decisions import Switch, decisions_line, pixels_seen
 from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
 from longtail.training.loop import fit, initial_state, num_steps
 from longtail.training.plan import Plan, configuration, make_plan
-from longtail.training.scoring import score_split
+from longtail.training.scoring import encode_split, score_split
 from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
 
 _RECORDED_VERSIONS = ("longtail", "torch", "torchvision", "numpy", "pillow", "safetensors")
 _FEW_STEPS = 500
+_STANDING_IN = DataInfo(np.ones(1000, np.int64))
 
 
 def train(
@@ -106,7 +107,7 @@ def train(
         raise UsageError(f"--seed {seed}: it must lie in 0..{2**32 - 1}.")
     # Names and the folder are checked before data are read, which may take minutes, and before
     # anything is written into a folder that may not be a run's.
-    resolve(method, DataInfo(np.ones(2, np.int64)), knobs=knobs, recipe=recipe)
+    resolve(method, _STANDING_IN, knobs=knobs, recipe=recipe)
     stored_configuration(folder, resume)
     with locked(folder):
         stored = stored_configuration(folder, resume)
@@ -135,6 +136,7 @@ def train(
         )
         options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
         with torch_threads(plan.decisions.threads):
+            teacher = teacher_of(plan, dataset)
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
@@ -148,6 +150,7 @@ def train(
                 plan,
                 dataset,
                 state,
+                teacher=teacher,
                 folder=folder,
                 checkpoint_seconds=checkpoint_seconds,
                 progress=progress,
@@ -174,6 +177,7 @@ def finish(
     """Evaluate the selected epoch and write the model, the predictions and the record."""
     if state.selected_model:
         state.model.load_state_dict(state.selected_model)
+    choices = refit_classifier(plan, dataset, state.model)
     write_weights(folder / "model.safetensors", state.model)
     metrics = {
         name: _evaluate_split(folder, plan, dataset, state.model, name, split)
@@ -193,10 +197,42 @@ def finish(
         selected_epoch=state.selected_epoch or plan.resolved.settings.epochs,
         selection="hold-out" if state.selected_epoch else "last epoch",
         best_on_test=state.best_on_test,
+        choices=choices,
         command=command,
     )
     record.write(folder / "record.json")
     return load(folder)
+
+
+def refit_classifier(plan: Plan, dataset: Dataset, model: AnyModel) -> Choices:
+    """What the method does to the classifier once training is over, and what it chose thereby."""
+    refit = plan.resolved.recipe.refit
+    if refit is None:
+        return {}
+    assert isinstance(model, Model)  # experts have no one classifier
+    holdout = encode_split(plan, model, dataset.holdout) if dataset.holdout else None
+    return refit.function(model, encode_split(plan, model, dataset.train), holdout)
+
+
+def teacher_of(plan: Plan, dataset: Dataset) -> AnyModel | None:
+    """The model of the finished run that the recipe learns from, on the plan's device.
+
+    Raises:
+        DataError: it was trained on other classes or inputs.
+        CheckpointError: no finished run, or a corrupt one.
+    """
+    path = plan.resolved.recipe.teacher
+    if path is None:
+        return None
+    run = load(path)
+    known, wanted = run.record.data, summarise_data(dataset, plan.statistics, None)
+    for name in ("class_names", "input_shape", "mean", "std"):
+        if getattr(known, name) != getattr(wanted, name):
+            raise DataError(
+                f"The teacher {path} was trained on {known.name} with other {name} than "
+                f"{dataset.name}; train a teacher on the same data."
+            )
+    return run.model.to(plan.device).requires_grad_(False)
 
 
 def summarise_data(dataset: Dataset, statistics: Normalisation, holdout: str | None) -> DataSummary:
@@ -250,7 +286,7 @@ def command_of(data: str | Dataset, plan: Plan, options: Mapping[str, object], f
 
 
 def _evaluate_split(
-    folder: Path, plan: Plan, dataset: Dataset, model: Model, name: str, split: Split | None
+    folder: Path, plan: Plan, dataset: Dataset, model: AnyModel, name: str, split: Split | None
 ) -> SplitMetrics | None:
     """Write `predictions-NAME.npz` and return the metrics."""
     if split is None:

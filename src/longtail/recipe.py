@@ -6,7 +6,7 @@ training loop reads recipes and knows no method by name.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,29 @@ from torch import Tensor, nn
 
 from longtail.data.views import Role
 from longtail.nn.heads import Heads
+from longtail.nn.model import Model
+from longtail.optim import Group
 from longtail.optim.settings import Settings
 
-Output = Literal["logits", "embeddings", "prototypes", "class_scale"]
+Output = Literal[
+    "logits",
+    "features",
+    "embeddings",
+    "prototypes",
+    "radii",
+    "expert_logits",
+    "routing",
+    "class_scale",
+    "class_means",
+    "teacher_logits",
+]
+"""What a term may read: those of `longtail.nn.outputs.Outputs`, RCL's factors [c], the mean
+features of each class over the training data [c, d], the teacher's logits [b, c]."""
 CompressionSide = Literal["off", "both", "anchors", "keys", "before-head"]
+Weight = float | Callable[[float], float]
+"""Of a term: a number, or a function of the fraction of training that is done."""
+Choices = dict[str, float]
+"""What a refit has chosen, by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +72,44 @@ class Term:
     """
 
     name: str
-    weight: float
+    weight: Weight
     loss: nn.Module
     reads: tuple[Output, ...] = ("logits",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restart:
+    """A stage's own schedule, from its first step; SGD's momenta start from zero again.
+
+    Attributes:
+        lr, schedule, milestones, decay, warmup: as in `longtail.optim.settings.Settings`, as
+            fractions of the stage and of the stages that follow it without a restart.
+        weight_decay: None keeps the run's.
+    """
+
+    lr: float
+    schedule: Literal["step", "cosine"] = "cosine"
+    milestones: tuple[float, ...] = ()
+    decay: float = 0.1
+    warmup: float = 0.0
+    weight_decay: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaSampling:
+    """Class weights of the sampler, learned for what they do to a class-balanced loss.
+
+    Attributes:
+        loss: of the classifier on each drawn sample: logits [b, c] and labels [b] to float [b].
+        lr: of Adam on the class weights.
+        power: of the inverse class frequency that they start from; 0 starts with all alike.
+        temperature: of the relaxed draw that carries their gradient.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    lr: float = 0.01
+    power: float = 0.0
+    temperature: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +118,59 @@ class Stage:
 
     Attributes:
         terms: summed.
-        share: of the run's steps; the shares of a recipe's stages add up to 1.
-        sampler: name in `longtail.data.samplers.SAMPLERS`.
+        share: of the run's epochs; the shares of a recipe's stages add up to 1.
+        sampler: name that `longtail.data.samplers.sampler` knows, of the first view's pictures.
+        contrast_sampler: of the other views' pictures; None shows all views of the same ones.
+        trains: prefixes of the names of the parameters that learn; () is all of them.
+        moving_norm: whether batch norm in parts that do not learn goes on averaging statistics.
+        reset: prefixes of what starts from fresh values.
+        restart: an own schedule; None goes on with the one before.
+        meta: learned class weights of the sampler, in the place of `sampler`; or None.
     """
 
     terms: tuple[Term, ...]
     share: float = 1.0
     sampler: str = "instance"
+    contrast_sampler: str | None = None
+    trains: tuple[str, ...] = ()
+    moving_norm: bool = False
+    reset: tuple[str, ...] = ()
+    restart: Restart | None = None
+    meta: MetaSampling | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureFactors:
+    """Class factors on the encoder's features while training, so that clusters get denser.
+
+    Attributes:
+        factors: float32 [c], of at least 1.
+        start: fraction of training after which they act.
+    """
+
+    factors: Tensor
+    start: float
+
+
+class Labelled(NamedTuple):
+    """Features float [n, d] with their labels int64 [n]."""
+
+    features: Tensor
+    labels: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Refit:
+    """A classifier computed from features once training is over.
+
+    Attributes:
+        function: called with the model, which it changes, and the features and labels of the
+            training data and of the hold-out (None without one).
+        chooses: the knob it chooses on the hold-out, or None; the record keeps the value.
+    """
+
+    function: Callable[[Model, Labelled, Labelled | None], Choices]
+    chooses: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +201,10 @@ class Recipe:
         stages: in order.
         posthoc: from test logits [b, c] to the logits that are predicted with, or None.
         compression: RCL's, or None.
+        feature_factors: FCC's, or None.
+        groups: parameters with a rate or a weight decay of their own.
+        refit: of the classifier, after training; or None.
+        teacher: folder of the finished run whose logits are "teacher_logits", or None.
     """
 
     views: tuple[Role, ...]
@@ -108,6 +212,10 @@ class Recipe:
     stages: tuple[Stage, ...]
     posthoc: Callable[[Tensor], Tensor] | None = None
     compression: Compression | None = None
+    feature_factors: FeatureFactors | None = None
+    groups: tuple[Group, ...] = ()
+    refit: Refit | None = None
+    teacher: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from longtail.errors import CheckpointError, DataError
 from longtail.evaluation import Scores, score
 from longtail.methods.resolve import Resolved, resolve
 from longtail.metrics import confusion_matrix, summarise_confusion
-from longtail.nn.model import Model, build_model
+from longtail.nn.model import AnyModel, build_model
 from longtail.nn.weights import read_weights
 from longtail.recipe import DataInfo
 from longtail.record import Record, SplitMetrics, read_predictions, read_record
@@ -51,7 +51,7 @@ class Run:
     record: Record
 
     @functools.cached_property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The trained model, in evaluation mode on the CPU.
 
         Raises:

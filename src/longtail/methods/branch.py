@@ -6,10 +6,9 @@ the other two train the encoder with a contrastive loss on their projections.
 
 from typing import cast, get_args
 
-from longtail.errors import UsageError
 from longtail.losses import ContrastiveLoss, LogitAdjustedLoss
 from longtail.losses.contrastive import ScaleOn
-from longtail.methods.knobs import at_least
+from longtail.methods.knobs import above_zero, at_least, fraction
 from longtail.nn.heads import Heads
 from longtail.recipe import (
     Compression,
@@ -47,12 +46,8 @@ def contrastive_branch(
     at_least("embedding_width", embedding_width, 1)
     at_least("compression_factor", compression_factor, 0)
     at_least("compression_threshold", compression_threshold, 0)
-    if not 0 <= compression_start <= 1:
-        raise UsageError(
-            f"compression_start is {compression_start}; it is a fraction of training, 0 to 1."
-        )
-    if not temperature > 0:
-        raise UsageError(f"temperature is {temperature}; it must be above 0.")
+    fraction("compression_start", compression_start)
+    above_zero("temperature", temperature)
     scale_on: ScaleOn = "both"
     reads: tuple[Output, ...] = ("embeddings", "prototypes")
     if compression in get_args(ScaleOn):

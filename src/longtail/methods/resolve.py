@@ -10,17 +10,14 @@ import numpy as np
 
 from longtail.errors import UsageError, did_you_mean
 from longtail.methods import METHODS
+from longtail.methods.modifiers import Modifiers, modified
 from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo, Method, Recipe
 
 RecipeKind = Literal["common", "paper"]
 
-# Epochs and batch size have flags of their own.
-_SHARED = tuple(
-    field.name
-    for field in dataclasses.fields(Settings)
-    if field.name not in ("epochs", "batch_size")
-)
+_FLAGS = ("epochs", "batch_size")  # have flags of their own
+_MODIFIERS = tuple(field.name for field in dataclasses.fields(Modifiers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Resolved:
     Attributes:
         method: its name.
         recipe_kind: "common" or "paper".
-        knobs: every knob of the method with its value.
+        knobs: every knob of the method with its value, and the modifiers that were given.
         recipe: what the loop reads.
         settings: how long and how fast.
     """
@@ -79,10 +76,14 @@ def knobs_of(method: Method) -> dict[str, Knob]:
 
 
 def shared_knobs() -> dict[str, Knob]:
-    """The optimiser's knobs, which every method has."""
-    hints = typing.get_type_hints(Settings)
-    defaults = Settings()
-    return {name: Knob(name, hints[name], getattr(defaults, name)) for name in _SHARED}
+    """The knobs that every method has: of the optimiser, and those that change any recipe."""
+    known = _fields(Settings()) | _fields(Modifiers())
+    return {name: knob for name, knob in known.items() if name not in _FLAGS}
+
+
+def _fields(defaults: Settings | Modifiers) -> dict[str, Knob]:
+    hints = typing.get_type_hints(type(defaults))
+    return {name: Knob(name, hint, getattr(defaults, name)) for name, hint in hints.items()}
 
 
 def parse_assignments(words: list[str]) -> dict[str, str]:
@@ -137,15 +138,18 @@ def resolve(
     values = {knob.name: knob.default for knob in own.values()}
     values |= dict(paper.knobs) if paper else {}
     values |= {key: value for key, value in given.items() if key in own}
-    built = method.build(data, **values)
+    modifiers = {k: v for k, v in given.items() if k in _MODIFIERS and k not in own}
+    built = modified(method.build(data, **values), data, Modifiers(**modifiers))
     settings = paper.settings(data) if paper else Settings()
     if paper:
         built = dataclasses.replace(built, views=(paper.first_view, *built.views[1:]))
 
-    changes = {key: value for key, value in given.items() if key in shared}
+    changes = {key: value for key, value in given.items() if key not in values | modifiers}
     changes |= {"epochs": epochs} if epochs is not None else {}
     changes |= {"batch_size": batch_size} if batch_size is not None else {}
-    return Resolved(name, recipe, values, built, _check(dataclasses.replace(settings, **changes)))
+    return Resolved(
+        name, recipe, values | modifiers, built, _check(dataclasses.replace(settings, **changes))
+    )
 
 
 def _checked(

@@ -2,12 +2,16 @@
 
 import difflib
 import re
+from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from longtail.errors import UsageError, did_you_mean
+
+_STRIDES = (1, 2, 2)
 
 
 class BasicBlock(nn.Module):
@@ -59,18 +63,12 @@ class CifarResNet(nn.Module):
             raise UsageError(
                 f"resnet{depth}: the depth must be 6n + 2; try resnet8, resnet20 or resnet32."
             )
-        widths = [width, width, 2 * width, 4 * width]
+        self.blocks = (depth - 2) // 6
+        self.widths = (width, 2 * width, 4 * width)
         self.conv1 = _conv3x3(3, width, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        self.stages = nn.Sequential(
-            *(
-                _stage(channels_in, channels, blocks=(depth - 2) // 6, stride=stride)
-                for channels_in, channels, stride in zip(
-                    widths, widths[1:], (1, 2, 2), strict=False
-                )
-            )
-        )
-        self.out_features = widths[-1]
+        self.stages = nn.Sequential(*_stages(width, self.widths, _STRIDES, self.blocks))
+        self.out_features = self.widths[-1]
         self.apply(_kaiming)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,6 +76,18 @@ class CifarResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         maps: Tensor = self.stages(x)
         return maps.mean((2, 3))
+
+    def trunk(self, shared: int) -> nn.Sequential:
+        """Its stem and first `shared` stages under their own names: pictures to feature maps."""
+        stem = {"conv1": self.conv1, "bn1": self.bn1, "relu": nn.ReLU(inplace=True)}
+        return nn.Sequential(OrderedDict(**stem, stages=self.stages[:shared]))
+
+    def branch(self, shared: int, factor: float) -> "Branch":
+        """Fresh stages after the first `shared`, `factor` times as wide: maps to features."""
+        channels_in = self.widths[max(shared - 1, 0)]
+        widths = tuple(_scaled(width, factor) for width in self.widths[shared:])
+        stages = _stages(channels_in, widths, _STRIDES[shared:], self.blocks)
+        return Branch(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), out_features=widths[-1])
 
 
 class VectorEncoder(nn.Module):
@@ -90,14 +100,7 @@ class VectorEncoder(nn.Module):
 
     def __init__(self, in_features: int, width: int = 256) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(in_features, width),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-        )
+        self.layers = nn.Sequential(*_hidden(in_features, width), *_hidden(width, width))
         self.out_features = width
         self.apply(_kaiming)
 
@@ -105,6 +108,29 @@ class VectorEncoder(nn.Module):
         """[b, in_features] to [b, width]."""
         features: Tensor = self.layers(x)
         return features
+
+    def trunk(self) -> nn.Sequential:
+        """Its first hidden layer: [b, in_features] to [b, width]."""
+        return self.layers[:3]
+
+    def branch(self, factor: float) -> "Branch":
+        """A fresh second hidden layer, `factor` times as wide."""
+        width = _scaled(self.out_features, factor)
+        return Branch(*_hidden(self.out_features, width), out_features=width)
+
+
+class Branch(nn.Sequential):
+    """The later part of an encoder, owned by one expert: from the trunk's output to features.
+
+    Args:
+        layers: in order.
+        out_features: d.
+    """
+
+    def __init__(self, *layers: nn.Module, out_features: int) -> None:
+        super().__init__(*layers)
+        self.out_features = out_features
+        self.apply(_kaiming)
 
 
 class TimmEncoder(nn.Module):
@@ -183,6 +209,65 @@ def build_encoder(name: str, input_shape: tuple[int, ...]) -> nn.Module:
     if mlp:
         return VectorEncoder(input_shape[0], int(mlp[1] or 256))
     return TimmEncoder(name.removeprefix("timm:"), input_shape)
+
+
+def channels_last(inputs: Tensor) -> Tensor:
+    """Pictures laid out as the convolutions of CPUs and tensor cores are fastest on."""
+    if inputs.ndim != 4:
+        return inputs
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
+def split_encoder(
+    name: str, input_shape: tuple[int, ...], shared_stages: int, width: float
+) -> tuple[nn.Module, Callable[[], Branch]]:
+    """An encoder cut in two: the trunk that experts share, and what makes each one's own branch.
+
+    A branch takes what the trunk returns. A ResNet has its stem and `shared_stages` of its three
+    stages in the trunk. An mlp can be cut in one place only, between its two hidden layers,
+    whatever `shared_stages` is, so that a recipe for pictures also trains on vectors.
+
+    Args:
+        name: as `build_encoder` takes it, but not timm:NAME.
+        input_shape: (h, w, 3) of a picture or (d,) of a vector.
+        shared_stages: 0 (the stem alone) to 2.
+        width: factor on the widths of the branch's layers, rounded, at least 1 channel.
+
+    Raises:
+        UsageError: an encoder that cannot be cut, or not there.
+    """
+    if name.startswith("timm:"):
+        raise UsageError(
+            f"backbone {name} cannot be cut into a trunk and experts; "
+            "try resnet32 or another resnetD for pictures, mlp for vectors."
+        )
+    encoder = build_encoder(name, input_shape)
+    if isinstance(encoder, VectorEncoder):
+        return encoder.trunk(), lambda: encoder.branch(width)
+    assert isinstance(encoder, CifarResNet)
+    if shared_stages >= len(encoder.widths):
+        raise UsageError(
+            f"shared_stages={shared_stages}: {name} has {len(encoder.widths)} stages and each "
+            f"expert needs one of its own; share at most {len(encoder.widths) - 1}."
+        )
+    return encoder.trunk(shared_stages), lambda: encoder.branch(shared_stages, width)
+
+
+def _stages(
+    channels_in: int, widths: tuple[int, ...], strides: tuple[int, ...], blocks: int
+) -> list[nn.Sequential]:
+    return [
+        _stage(before, channels, blocks=blocks, stride=stride)
+        for before, channels, stride in zip((channels_in, *widths), widths, strides, strict=False)
+    ]
+
+
+def _hidden(in_features: int, width: int) -> list[nn.Module]:
+    return [nn.Linear(in_features, width), nn.BatchNorm1d(width), nn.ReLU()]
+
+
+def _scaled(width: int, factor: float) -> int:
+    return max(1, round(width * factor))
 
 
 def _stage(channels_in: int, channels: int, *, blocks: int, stride: int) -> nn.Sequential:

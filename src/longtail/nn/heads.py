@@ -1,11 +1,11 @@
-"""Heads: what turns features into class logits, embeddings and class prototypes."""
+"""Heads: which of them a model has, and the projection to embeddings and prototypes."""
 
 import dataclasses
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
+
+from longtail.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,9 @@ class Experts:
         width: factor on the widths of their own stages.
         owned: class ids that each expert answers for; None where each answers for all.
         router: whether a router decides, sample by sample, how many experts are asked.
+
+    Raises:
+        UsageError: numbers out of range, one `owned` too many or too few, or `owned` with a router.
     """
 
     number: int
@@ -25,6 +28,25 @@ class Experts:
     width: float = 1.0
     owned: tuple[tuple[int, ...], ...] | None = None
     router: bool = False
+
+    def __post_init__(self) -> None:
+        if self.number < 2:
+            raise UsageError(f"experts={self.number}: there must be at least 2.")
+        if self.shared_stages < 0 or self.width <= 0:
+            raise UsageError(
+                f"shared_stages={self.shared_stages}, width={self.width}: experts share 0 stages "
+                "or more, and the factor on their own widths is above 0."
+            )
+        if self.owned is not None and len(self.owned) != self.number:
+            raise UsageError(
+                f"owned has {len(self.owned)} sets of classes for {self.number} experts; "
+                "give one to each."
+            )
+        if self.owned is not None and self.router:
+            raise UsageError(
+                "A router may stop before the expert that owns a class is asked; "
+                "give experts either owned classes or a router."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,36 +71,6 @@ class Heads:
     rare_start: bool = False
     nearest_mean: bool = False
     experts: Experts | None = None
-
-
-class LinearClassifier(nn.Linear):
-    """W h + b; `weight` is [c, d], one row a class. Kaiming-normal weights, as the encoder's."""
-
-    def __init__(self, in_features: int, num_classes: int) -> None:
-        super().__init__(in_features, num_classes)
-        nn.init.kaiming_normal_(self.weight)
-
-
-class CosineClassifier(nn.Module):
-    """scale * cos(w_c, h), without a bias; `weight` is [c, d].
-
-    The scale lives here and never also in the loss: cosines alone lie in [-1, 1], where a log
-    prior would decide everything.
-
-    Args:
-        in_features: d.
-        num_classes: c.
-        scale: inverse temperature of the cosines, above 0.
-    """
-
-    def __init__(self, in_features: int, num_classes: int, scale: float = 30.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_classes, in_features).uniform_(-1, 1))
-        self.scale = scale
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[b, d] to [b, c]."""
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
 
 
 class ProjectionHead(nn.Sequential):

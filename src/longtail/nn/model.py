@@ -4,13 +4,24 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import UsageError
-from longtail.nn.encoders import build_encoder
-from longtail.nn.heads import CosineClassifier, Heads, LinearClassifier, ProjectionHead
-from longtail.nn.outputs import Outputs
+from longtail.nn.classifiers import (
+    CosineClassifier,
+    LinearClassifier,
+    NearestMean,
+    ScaledClassifier,
+)
+from longtail.nn.encoders import build_encoder, channels_last
+from longtail.nn.experts import ExpertModel
+from longtail.nn.heads import Heads, ProjectionHead
+from longtail.nn.outputs import Outputs, Scales, scaled
+
+CLASSIFIERS = {"linear": LinearClassifier, "cosine": CosineClassifier, "scaled": ScaledClassifier}
 
 
 class Model(nn.Module):
     """One encoder, a classifier on the first view and a projection of the others.
+
+    `width` is d, the length of the features.
 
     Args:
         encoder: module with `out_features`.
@@ -21,62 +32,85 @@ class Model(nn.Module):
     def __init__(self, encoder: nn.Module, num_classes: int, heads: Heads) -> None:
         super().__init__()
         width = int(encoder.out_features)  # type: ignore[arg-type]
-        make_classifier = CosineClassifier if heads.classifier == "cosine" else LinearClassifier
+        self.width: int = width
         self.encoder = encoder
-        self.classifier = make_classifier(width, num_classes)
+        self.classifier = CLASSIFIERS[heads.classifier](width, num_classes)
         self.projection: ProjectionHead | None = None
         self.prototype_head: ProjectionHead | None = None
+        self.free_prototypes: nn.Parameter | None = None
+        self.radii: nn.Parameter | None = None
+        self.nearest_mean: NearestMean | None = None
+        if heads.rare_start:
+            self.classifier.start_rare()
         if heads.projection:
             self.projection = ProjectionHead(width, *heads.projection)
-        if heads.prototypes and not heads.projection:
+        elif heads.prototypes:
             raise UsageError("Prototypes live in the projection's space; give Heads a projection.")
         if heads.projection and heads.prototypes == "classifier":
             self.prototype_head = ProjectionHead(width, *heads.projection)
+        if heads.projection and heads.prototypes == "free":
+            self.free_prototypes = nn.Parameter(torch.randn(num_classes, heads.projection[1]))
+        if heads.radii:
+            self.radii = nn.Parameter(torch.ones(num_classes))
+        if heads.nearest_mean:
+            self.nearest_mean = NearestMean(width, num_classes)
 
-    def forward(self, views: Tensor, feature_scale: Tensor | None = None) -> Outputs:
+    def forward(self, views: Tensor, scales: Scales | None = None) -> Outputs:
         """Outputs of normalised views [v, b, ...], in one pass over their concatenation.
 
         One pass, so that batch norm sees all views together, as BCL trains.
 
         Args:
             views: float [v, b, 3, h, w] or [v, b, d].
-            feature_scale: [b], multiplies the features of the other views before the projection.
+            scales: factors on each sample's features, or None.
         """
         num_views, batch = views.shape[:2]
-        features = self.encoder(_channels_last(views.flatten(0, 1)))
-        logits = self.classifier(features[:batch])
-        if self.projection is None:
-            return Outputs(logits, features[:batch])
-        others = features[batch:]
-        if feature_scale is not None:
-            others = others * feature_scale.repeat(num_views - 1)[:, None].to(others.dtype)
-        return Outputs(logits, features[:batch], self.projection(others), self.prototypes())
+        features = self.encoder(channels_last(views.flatten(0, 1)))
+        first, others = features[:batch], features[batch:]
+        if scales is not None:
+            first = scaled(first, scales.first)
+            others = scaled(others, scales.others.repeat(num_views - 1))
+        return Outputs(
+            logits=self.classifier(first),
+            features=first,
+            embeddings=None if self.projection is None else self.projection(others),
+            prototypes=self.prototypes(),
+            radii=self.radii,
+        )
 
     def prototypes(self) -> Tensor | None:
-        """[c, d] from the classifier's weights (Zhu et al. 2022, 3.2), or None."""
-        return None if self.prototype_head is None else self.prototype_head(self.classifier.weight)
+        """[c, d]: from the classifier's weights (Zhu et al. 2022, 3.2), free ones, or None."""
+        if self.prototype_head is not None:
+            made: Tensor = self.prototype_head(self.classifier.weight)
+            return made
+        return self.free_prototypes
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """The encoder's features [b, d] of one view."""
+        encoded: Tensor = self.encoder(channels_last(inputs))
+        return encoded
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits [b, c] and embeddings [b, d] (None without a projection) of one view."""
-        features = self.encoder(_channels_last(inputs))
+        features = self.features(inputs)
         embeddings = None if self.projection is None else self.projection(features)
+        if self.nearest_mean is not None and self.nearest_mean.fitted:
+            return self.nearest_mean(features), embeddings
         return self.classifier(features), embeddings
+
+
+AnyModel = Model | ExpertModel
 
 
 def build_model(
     backbone: str, input_shape: tuple[int, ...], num_classes: int, heads: Heads, seed: int
-) -> Model:
-    """A freshly initialised model.
+) -> AnyModel:
+    """A freshly initialised model, with experts where the heads ask for them.
 
     The same seed gives the same weights; the global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if heads.experts:
+            return ExpertModel(backbone, input_shape, num_classes, heads)
         return Model(build_encoder(backbone, input_shape), num_classes, heads)
-
-
-def _channels_last(inputs: Tensor) -> Tensor:
-    """Pictures laid out as the convolutions of CPUs and tensor cores are fastest on."""
-    if inputs.ndim != 4:
-        return inputs
-    return inputs.contiguous(memory_format=torch.channels_last)

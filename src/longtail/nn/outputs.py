@@ -1,4 +1,4 @@
-"""What a model hands to the terms of a recipe."""
+"""What a model hands to the terms of a recipe, and what scales its features on the way."""
 
 from typing import NamedTuple
 
@@ -25,3 +25,20 @@ class Outputs(NamedTuple):
     radii: Tensor | None = None
     expert_logits: Tensor | None = None
     routing: Tensor | None = None
+
+
+class Scales(NamedTuple):
+    """Factors on the features before the heads, while training.
+
+    Attributes:
+        first: float [b], of the first view.
+        others: float [b], of the other views.
+    """
+
+    first: Tensor
+    others: Tensor
+
+
+def scaled(features: Tensor, factors: Tensor) -> Tensor:
+    """Features [b, d] times a factor [b] each, in their own precision."""
+    return features * factors[:, None].to(features.dtype)

@@ -11,6 +11,10 @@ import numpy as np
 T = TypeVar("T")
 
 
+ADDED = "added"
+"""Key in a field's metadata: files from before it was added lack it and get its default."""
+
+
 def to_json(value: Any) -> bytes:
     """Canonical JSON: equal values give equal bytes; what is not a finite number becomes null."""
     text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False)
@@ -85,8 +89,9 @@ def _parse_scalar(hint: Any, value: Any, where: str) -> Any:
 
 def _parse_fields(kind: type, value: dict[str, Any], where: str) -> Any:
     hints = get_type_hints(kind)
-    if missing := sorted(hints.keys() - value.keys()):
+    added = {field.name for field in dataclasses.fields(kind) if field.metadata.get(ADDED)}
+    if missing := sorted(hints.keys() - value.keys() - added):
         raise ValueError(f"{where} lacks {', '.join(missing)}")
     if unknown := sorted(value.keys() - hints.keys()):
         raise ValueError(f"{where} has unknown {', '.join(unknown)}")
-    return kind(**{name: _parse(hints[name], value[name], f"{where}.{name}") for name in hints})
+    return kind(**{k: _parse(hints[k], v, f"{where}.{k}") for k, v in value.items()})

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from longtail.errors import CheckpointError
 from longtail.prior import Group
-from longtail.record.canonical import from_plain, parse_json, to_json
+from longtail.record.canonical import ADDED, from_plain, parse_json, to_json
 from longtail.record.files import read_bytes, write_atomically
 from longtail.record.provenance import Provenance
 
@@ -112,7 +112,8 @@ class Record:
 
     `knobs` (the method's own) and `settings` (epochs, batch_size, lr, ...) hold JSON values; a
     tuple in them comes back as a list. `command` runs it again; `created` is UTC, ISO 8601.
-    `selection` says what chose `selected_epoch`.
+    `selection` says what chose `selected_epoch`; `choices` are what the method chose on the
+    hold-out once training was over, such as `norm_tau`.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -129,6 +130,7 @@ class Record:
     selected_epoch: int
     selection: Literal["last epoch", "hold-out"]
     best_on_test: BestOnTest | None
+    choices: dict[str, float] = dataclasses.field(default_factory=dict, metadata={ADDED: True})
     command: str
     created: str = dataclasses.field(default_factory=_now)
 

@@ -1,25 +1,29 @@
 """The training loop, readable aloud."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from longtail.data.batches import Batch, epoch_batches, fetch_from
+from longtail.data.batches import Batch
 from longtail.data.dataset import Dataset
-from longtail.data.samplers import sampler
-from longtail.nn.model import build_model
-from longtail.optim import build_optimiser, learning_rate, set_learning_rate
-from longtail.recipe import Stage, Term
-from longtail.training.compression import choose_weak_classes
-from longtail.training.epoch import end_of_epoch
+from longtail.evaluation import autocast
+from longtail.keyed import fold
+from longtail.nn.model import AnyModel, build_model
+from longtail.nn.outputs import Scales
+from longtail.optim import build_optimiser, set_learning_rate
+from longtail.recipe import Recipe
+from longtail.training.epoch import end_of_epoch, start_of_epoch
+from longtail.training.feed import feeder
 from longtail.training.graph import Step, graphed
 from longtail.training.memory import reused_memory
+from longtail.training.meta import MetaState
+from longtail.training.meta import initial_state as initial_meta_state
 from longtail.training.plan import Plan
 from longtail.training.progress import show_progress
 from longtail.training.save import Saver
+from longtail.training.stages import Phase, begin, enter, phase_at, phases
 from longtail.training.state import TrainState
 from longtail.training.step import train_step
 from longtail.training.stop import stop_on_signals
@@ -30,6 +34,7 @@ def fit(
     dataset: Dataset,
     state: TrainState,
     *,
+    teacher: AnyModel | None = None,
     folder: Path | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = False,
@@ -40,6 +45,7 @@ def fit(
         plan: what to train.
         dataset: what on.
         state: fresh from `initial_state`, or restored; changed in place.
+        teacher: in evaluation mode, where terms read its logits.
         folder: of the run, for its log and checkpoints; None keeps neither.
         checkpoint_seconds: time between checkpoints; they change no number.
         progress: whether to show how it goes.
@@ -51,44 +57,31 @@ def fit(
         NumericError: the loss is no longer finite; the last checkpoint is from before.
         Interrupted: a signal asked for the end; the state is saved.
     """
-    recipe, settings = plan.resolved.recipe, plan.resolved.settings
+    settings = plan.resolved.settings
     per_epoch = steps_an_epoch(plan, dataset)
     steps = num_steps(plan, dataset)
-    fetch = fetch_from(dataset.train, plan.device)
-    labels = torch.tensor(dataset.train.labels)
+    laid_out = phases(plan.resolved.recipe.stages, settings)
+    make_batches = feeder(plan, dataset)
 
-    state.model.train()
     with (
         reused_memory(),
         stop_on_signals() as stopped,
         show_progress(progress, plan, dataset, state.step, steps) as shown,
     ):
         saver = Saver(folder, checkpoint_seconds, stopped)
-        entered: Stage | None = None
+        entered: Phase | None = None
         for epoch in range(state.step // per_epoch, settings.epochs):
-            stage = stage_at(recipe.stages, epoch / settings.epochs)
-            if stage is not entered:
-                entered, take_step = stage, make_step(plan, state, stage.terms)
+            phase = phase_at(laid_out, epoch)
             first = state.step % per_epoch
-            if first == 0:
-                state.loss_sums.zero_()
-                choose_weak_classes(plan, dataset, state, epoch)
-            batches = epoch_batches(
-                dataset.train,
-                fetch,
-                sampler(stage.sampler)(labels, plan.seed, epoch, epoch / settings.epochs),
-                first=first,
-                batch_size=settings.batch_size,
-                kind=dataset.kind,
-                roles=recipe.views,
-                statistics=plan.statistics,
-                seed=plan.seed,
-                epoch=epoch,
-                device=plan.device,
-            )
+            if phase is not entered:
+                if epoch == phase.first and first == 0:
+                    begin(state, phase, _fresh_model(plan, dataset, phase))
+                enter(state, phase)
+                entered, take_step = phase, make_step(plan, state, phase, teacher)
+            start_of_epoch(plan, dataset, state, phase, epoch, resumed=first > 0)
             began = time.monotonic()
-            for batch in batches:
-                set_learning_rate(state.optimiser, learning_rate(settings, state.step, steps))
+            for batch in make_batches(state, phase, epoch, first):
+                set_learning_rate(state.optimiser, phase.learning_rate(state.step, per_epoch))
                 losses = take_step(batch)
                 state.loss_sums[: len(losses)].add_(losses)
                 state.step += 1
@@ -101,7 +94,7 @@ def fit(
             if plan.device.type != "cpu":
                 torch.accelerator.synchronize()  # steps that are only queued take time as well
             state.seconds += time.monotonic() - began
-            shown.report(end_of_epoch(plan, dataset, stage, state, epoch, folder))
+            shown.report(end_of_epoch(plan, dataset, phase, state, epoch, folder))
             if saver.is_due() or epoch + 1 == settings.epochs:
                 saver.save(state)
     return state
@@ -109,54 +102,78 @@ def fit(
 
 def initial_state(plan: Plan, dataset: Dataset) -> TrainState:
     """A fresh model and everything else at its start."""
-    recipe = plan.resolved.recipe
-    model = build_model(
-        plan.backbone,
-        dataset.input_shape,
-        dataset.num_classes,
-        recipe.heads,
-        plan.seed,
-    )
+    recipe, device = plan.resolved.recipe, plan.device
     # Laid out for the convolutions once, so that no step has to.
-    model = model.to(plan.device).to(memory_format=torch.channels_last)
+    model = new_model(plan, dataset, plan.seed).to(device).to(memory_format=torch.channels_last)
     most_terms = max(len(stage.terms) for stage in recipe.stages)
+    ones = torch.ones(dataset.num_classes, device=device)
+    power = max((stage.meta.power for stage in recipe.stages if stage.meta), default=0.0)
     return TrainState(
         model=model,
-        optimiser=build_optimiser(model.parameters(), plan.resolved.settings),
-        loss_sums=torch.zeros(1 + most_terms, device=plan.device),
-        class_scale=torch.ones(dataset.num_classes, device=plan.device),
+        optimiser=build_optimiser(model.named_parameters(), plan.resolved.settings, recipe.groups),
+        loss_sums=torch.zeros(1 + most_terms, device=device),
+        class_scale=ones,
+        class_means=torch.zeros(dataset.num_classes, model.width, device=device),
+        term_weights=torch.zeros(most_terms, device=device),
+        feature_factors=ones.clone(),
+        meta=MetaState(*(value.to(device) for value in initial_meta_state(dataset.counts, power))),
     )
 
 
-def make_step(plan: Plan, state: TrainState, terms: Sequence[Term]) -> Step:
-    """What takes a step of training on a batch with these terms; made anew for each stage."""
-    compression = plan.resolved.recipe.compression
+def new_model(plan: Plan, dataset: Dataset, seed: int) -> AnyModel:
+    """The plan's model with the initial weights of a seed."""
+    return build_model(
+        plan.backbone, dataset.input_shape, dataset.num_classes, plan.resolved.recipe.heads, seed
+    )
+
+
+def _fresh_model(plan: Plan, dataset: Dataset, phase: Phase) -> AnyModel | None:
+    """Where a phase's `reset` parts come from: drawn for this phase and this seed alone."""
+    if not phase.stage.reset:
+        return None
+    return new_model(plan, dataset, int(fold(plan.seed, "reset", phase.number)))
+
+
+def make_step(plan: Plan, state: TrainState, phase: Phase, teacher: AnyModel | None = None) -> Step:
+    """What takes a step of training on a batch; made anew for each phase."""
+    terms, precision = phase.stage.terms, plan.decisions.precision
     nn.ModuleList(term.loss for term in terms).to(plan.device)
     forward = torch.compile(state.model) if plan.decisions.compile else state.model
 
     def step(batch: Batch) -> Tensor:
+        further = {"class_scale": state.class_scale, "class_means": state.class_means}
+        if teacher is not None:
+            further["teacher_logits"] = taught(teacher, batch, precision)
         return train_step(
             forward,
             state.optimiser,
             terms,
+            state.term_weights,
             batch,
-            state.class_scale,
-            scale_features=compression is not None and compression.side == "before-head",
-            precision=plan.decisions.precision,
+            scales=scales_of(plan.resolved.recipe, state, batch),
+            further=further,
+            precision=precision,
         )
 
     return graphed(step, plan.device)
 
 
-def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
-    """The stage that a run is in after `progress` of its epochs, in [0, 1)."""
-    begun = 0.0
-    for stage in stages:
-        begun += stage.share
-        # A share such as 0.8 is not exact in binary; an epoch is never that short.
-        if progress < begun - 1e-9:
-            return stage
-    return stages[-1]
+def scales_of(recipe: Recipe, state: TrainState, batch: Batch) -> Scales | None:
+    """Factors on the features of a batch: FCC's on all views, RCL's on the contrastive ones."""
+    compressed = recipe.compression is not None and recipe.compression.side == "before-head"
+    if not compressed and recipe.feature_factors is None:
+        return None
+    others = state.feature_factors[batch.contrast_labels]
+    if compressed:
+        others = others * state.class_scale[batch.contrast_labels]
+    return Scales(state.feature_factors[batch.labels], others)
+
+
+@torch.no_grad()
+def taught(teacher: AnyModel, batch: Batch, precision: str) -> Tensor:
+    """A teacher's logits [b, c] of a batch's first view."""
+    with autocast(batch.views.device, precision):
+        return teacher.predict(batch.views[0])[0]
 
 
 def num_steps(plan: Plan, dataset: Dataset) -> int:

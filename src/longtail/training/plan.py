@@ -12,6 +12,7 @@ from longtail.data.hashing import pictures_hash
 from longtail.errors import DataError, UsageError
 from longtail.methods.resolve import Resolved
 from longtail.record import Decisions, versions
+from longtail.training.stages import phases
 
 _EVALUATIONS = 20  # live accuracies a run, unless --eval-every says otherwise
 
@@ -55,18 +56,15 @@ def make_plan(
 
     Raises:
         DataError: a method that needs a hold-out without one, or too few pictures for a batch.
-        UsageError: an `eval_every` below 1.
+        UsageError: an `eval_every` below 1, or fewer epochs than the method has stages.
     """
     settings, recipe = resolved.settings, resolved.recipe
     if eval_every is not None and eval_every < 1:
         raise UsageError(f"--eval-every {eval_every}: it counts epochs and must be at least 1.")
     if len(dataset.train) < 2:
         raise DataError(f"{dataset.name}: batch norm needs at least 2 training samples.")
-    if recipe.compression and dataset.holdout is None:
-        raise DataError(
-            "Compression chooses its weak classes by their accuracy on a hold-out, and there is "
-            "none. Add --holdout 0.1 (or discarded:20 for a cut dataset)."
-        )
+    if dataset.holdout is None:
+        _refuse_without_holdout(resolved)
     # A batch larger than the data is all of them; batch norm wants more than one sample.
     batch = min(settings.batch_size, len(dataset.train))
     if batch < 2:
@@ -74,8 +72,23 @@ def make_plan(
     resolved = dataclasses.replace(
         resolved, settings=dataclasses.replace(settings, batch_size=batch)
     )
+    phases(recipe.stages, resolved.settings)  # raises where there are more stages than epochs
     every = eval_every or max(1, settings.epochs // _EVALUATIONS)
     return Plan(resolved, backbone, seed, every, input_statistics(dataset), decisions)
+
+
+def _refuse_without_holdout(resolved: Resolved) -> None:
+    recipe, advice = resolved.recipe, "Add --holdout 0.1 (or discarded:20 for a cut dataset)"
+    if recipe.compression:
+        raise DataError(
+            "Compression chooses its weak classes by their accuracy on a hold-out, and there is "
+            f"none. {advice}."
+        )
+    if recipe.refit and recipe.refit.chooses:
+        raise DataError(
+            f"{resolved.method} chooses {recipe.refit.chooses} by the balanced accuracy on a "
+            f"hold-out, and there is none. {advice}, or set it: --set {recipe.refit.chooses}=1."
+        )
 
 
 def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str, Any]:

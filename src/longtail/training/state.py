@@ -6,8 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.nn.model import Model
+from longtail.nn.model import AnyModel
 from longtail.record import BestOnTest
+from longtail.training.meta import MetaState
+
+_KEPT = ("loss_sums", "class_scale", "class_means")
 
 
 @dataclasses.dataclass
@@ -21,6 +24,11 @@ class TrainState:
         optimiser: SGD, for its momentum.
         loss_sums: of the current epoch, float32 [1 + terms]: the total, then each weighted term.
         class_scale: RCL's compression factor a class, float32 [c].
+        class_means: mean features of each class at the start of the epoch, float32 [c, d]; zeros
+            where no term reads them.
+        term_weights: of the stage's terms, float32 [terms]; they follow from the epoch.
+        feature_factors: FCC's, float32 [c]; they follow from the epoch.
+        meta: the meta sampler's class weights and Adam's moments of them.
         step: steps taken.
         seconds: spent training, over all resumptions.
         selected_epoch: 1-based epoch the hold-out likes best; None without a hold-out.
@@ -29,10 +37,14 @@ class TrainState:
         best_on_test: the epoch best on test, for comparison with papers only.
     """
 
-    model: Model
+    model: AnyModel
     optimiser: torch.optim.SGD
     loss_sums: Tensor
     class_scale: Tensor
+    class_means: Tensor
+    term_weights: Tensor
+    feature_factors: Tensor
+    meta: MetaState
     step: int = 0
     seconds: float = 0.0
     selected_epoch: int | None = None
@@ -59,7 +71,8 @@ def to_tensors(state: TrainState) -> dict[str, Tensor]:
         if momentum is not None:
             named[f"momentum.{name}"] = momentum
     named |= {f"selected.{name}": value for name, value in state.selected_model.items()}
-    named |= {"loss_sums": state.loss_sums, "class_scale": state.class_scale}
+    named |= {f"meta.{name}": value for name, value in state.meta._asdict().items()}
+    named |= {name: getattr(state, name) for name in _KEPT}
     return {name: value.detach().cpu() for name, value in named.items()}
 
 
@@ -85,8 +98,10 @@ def restore(state: TrainState, tensors: dict[str, Tensor], values: dict[str, Any
             state.optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(
                 momenta[name]
             )
-    state.loss_sums.copy_(tensors["loss_sums"])
-    state.class_scale.copy_(tensors["class_scale"])
+    for name in _KEPT:
+        getattr(state, name).copy_(tensors[name])
+    for name, value in state.meta._asdict().items():
+        value.copy_(tensors[f"meta.{name}"])
     state.selected_model = _under("selected.", tensors)
     state.step = values["step"]
     state.seconds = values["seconds"]
