@@ -291,6 +291,17 @@ def test_a_module_saves_nothing_and_moves_its_counts(entry):
     assert all(b.device.type == "meta" for b in module.to("meta").buffers())
 
 
+# SCL's module is not told the number of classes, and has to read it off the labels.
+@pytest.mark.parametrize("name", [c for c in CASES if c[0] != "scl"], indirect=True)
+def test_no_loss_looks_at_values_on_an_accelerator(entry, usual, monkeypatch):
+    """A look makes the host wait, and a step that has one cannot be recorded as a graph."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta knows none
+    leaves = with_grads(usual.map(lambda x: x.to("meta")))
+    value = call(entry.module(COUNTS).to("meta"), leaves.replace(labels=usual.labels.to("meta")))
+    assert value.device.type == "meta"
+    assert all(g.device.type == "meta" for g in gradients(value, leaves))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_accelerator_gives_the_value_of_the_cpu(entry, usual):

@@ -1,16 +1,24 @@
-"""Losses on logits beyond the contract suite: strength, post-hoc adjustment, invariance."""
+"""Losses on logits beyond the contract suite: weights, knobs, post-hoc adjustment, invariance."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.testing import assert_close
 
+from longtail.errors import DataError, UsageError
 from longtail.losses import (
+    ClassBalancedFocalLoss,
+    CrossEntropyLoss,
+    LDAMLoss,
     balanced_softmax_loss,
+    class_balanced_focal_loss,
     cross_entropy,
+    ldam_loss,
     logit_adjusted_loss,
     posthoc_logit_adjustment,
 )
-from longtail.prior import log_prior
+from longtail.losses.counts import class_balanced_weights
+from longtail.prior import effective_number_weights, log_prior
 from references import logit
 
 COUNTS = [7, 500, 2, 31]
@@ -72,3 +80,77 @@ def test_one_constant_on_all_logits_changes_nothing(logits, labels, shift):
     counts = torch.tensor(COUNTS)
     for loss in (cross_entropy, lambda f, y: balanced_softmax_loss(f, y, counts)):
         assert_close(loss(logits + shift, labels), loss(logits, labels), rtol=1e-9, atol=1e-9)
+
+
+def test_class_weights_are_those_of_torchs_weighted_mean(logits, labels):
+    weights = torch.tensor([0.5, 2.0, 0.0, 3.0], dtype=torch.float64)
+    expected = F.cross_entropy(logits, labels, weight=weights)
+    assert_close(cross_entropy(logits, labels, weights), expected, **EXACT)
+    assert_close(CrossEntropyLoss([0.5, 2.0, 0.0, 3.0])(logits, labels), expected, **EXACT)
+    assert_close(cross_entropy(logits, labels, 7 * weights), expected, **EXACT)
+
+
+def test_a_batch_of_classes_without_weight_is_a_zero_with_a_graph(logits):
+    logits.requires_grad_()
+    value = cross_entropy(logits, torch.zeros(5, dtype=torch.int64), torch.tensor([0.0, 1, 1, 1]))
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros(5, 4))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [([1.0, 2, 3], r"class_weights has shape \(3,\)"), ([1.0, 2, 3, -4], "reach down to -4.0")],
+    ids=str,
+)
+def test_class_weights_that_do_not_fit_are_refused(logits, labels, weights, message):
+    with pytest.raises(DataError, match=message):
+        cross_entropy(logits, labels, torch.tensor(weights))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9, 0.9999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_on_tensors_are_those_on_arrays(beta, dtype, tolerances):
+    counts = [*COUNTS, 0, 100_000]
+    found = class_balanced_weights(torch.tensor(counts), beta, dtype)
+    expected = torch.from_numpy(effective_number_weights(counts, beta))
+    assert found.dtype == dtype
+    assert_close(found.double(), expected, **tolerances[dtype])
+
+
+@pytest.mark.parametrize(("max_margin", "scale"), [(0.3, 10.0), (0.0, 30.0), (0.5, 1.0)])
+@pytest.mark.parametrize("beta", [None, 0.99])
+def test_ldam_equals_the_slow_loop_with_any_knobs(logits, labels, max_margin, scale, beta):
+    module = LDAMLoss(COUNTS, max_margin, scale, beta)
+    expected = logit.ldam(logits, labels, COUNTS, beta, max_margin, scale)
+    assert_close(module(logits, labels), expected, **EXACT)
+
+
+def test_ldam_without_a_margin_is_cross_entropy(logits, labels):
+    value = ldam_loss(logits, labels, torch.tensor(COUNTS), max_margin=0.0)
+    assert_close(value, cross_entropy(logits, labels), **EXACT)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("beta", [0.9, 0.999])
+def test_focal_equals_the_slow_loop_with_any_knobs(logits, labels, beta, gamma):
+    module = ClassBalancedFocalLoss(COUNTS, beta, gamma)
+    expected = logit.class_balanced_focal(logits, labels, COUNTS, beta, gamma)
+    assert_close(module(logits, labels), expected, **EXACT)
+
+
+def test_focal_without_focus_or_weights_is_a_sum_of_sigmoid_cross_entropies(logits, labels):
+    value = class_balanced_focal_loss(logits, labels, torch.tensor(COUNTS), beta=0.0, gamma=0.0)
+    targets = F.one_hot(labels, 4).double()
+    expected = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    assert_close(value, expected.sum(1).mean(), **EXACT)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: LDAMLoss(COUNTS, beta=1.0), lambda: ClassBalancedFocalLoss(COUNTS, beta=1.0)],
+    ids=["ldam", "focal"],
+)
+def test_a_beta_of_one_is_refused(logits, labels, make):
+    with pytest.raises(UsageError, match=r"beta is 1.0"):
+        make()(logits, labels)

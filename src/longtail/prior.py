@@ -5,6 +5,7 @@ class in the data actually trained on (after the long-tail cut and after the hol
 class id. No order of the classes is assumed anywhere.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -60,20 +61,19 @@ def effective_number_weights(counts: npt.ArrayLike, beta: float) -> Floats:
 
     (1 - beta**n) / (1 - beta) is the effective number of pictures of a class, given how much new
     ones repeat old ones: near n while n is far below 1 / (1 - beta), and never above that. A beta
-    near 0 weighs all classes alike, one near 1 weighs them by 1/n. A class without a training
+    of 0 weighs all classes alike, one near 1 weighs them by 1/n. A class without a training
     picture is treated as if it had one.
 
     Source: Cui et al. 2019, arXiv 1901.05555.
 
     Raises:
         DataError: counts that are no counts.
-        UsageError: a beta outside (0, 1).
+        UsageError: a beta outside [0, 1).
 
     >>> effective_number_weights([3, 1], beta=0.5).round(4).tolist()  # 1/1.75 to 1/1
     [0.7273, 1.2727]
     """
-    check_beta(beta)
-    weights = -1 / np.expm1(_at_least_one(counts) * np.log(beta))
+    weights = -1 / np.expm1(_at_least_one(counts) * log_beta(beta))
     return np.asarray(weights / weights.mean(), np.float64)
 
 
@@ -94,14 +94,15 @@ def ldam_margins(counts: npt.ArrayLike, max_margin: float = 0.5) -> Floats:
     return np.asarray(max_margin * (floored.min() / floored) ** 0.25, np.float64)
 
 
-def check_beta(beta: float) -> None:
-    """A share of overlap, between 0 and 1 and neither of them.
+def log_beta(beta: float) -> float:
+    """Logarithm of the beta of `effective_number_weights`; minus infinity at 0.
 
     Raises:
-        UsageError: any other number.
+        UsageError: a beta outside [0, 1).
     """
-    if not 0 < beta < 1:
-        raise UsageError(f"beta is {beta}; it must lie between 0 and 1 (0.9999 is usual).")
+    if not 0 <= beta < 1:
+        raise UsageError(f"beta is {beta}; it must be at least 0 and below 1 (0.9999 is usual).")
+    return math.log(beta) if beta > 0 else -math.inf
 
 
 def imbalance_ratio(counts: npt.ArrayLike) -> float:

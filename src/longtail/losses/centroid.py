@@ -1,4 +1,4 @@
-"""DRO-LT's loss: class means as the centres of balls within which the true mean may lie."""
+"""DRO-LT's loss: class means as the centres of balls that the true means may lie in."""
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,8 @@ def robust_centroid_loss(
     For class c the features of the batch compete: q_c = softmax_i of
     -(||mu_c - h_i|| + e_c [y_i = c]) / temperature. The loss is the mean of -log q_c over the
     features of c, then over the classes in the batch. A few pictures tell little about where
-    their class lies; adding the radius e_c to the distance of its own features is what the worst
-    mean in the ball around mu_c would do, and bounds the loss of the unknown one.
+    their class lies. With e_c added to the distances of its own features, a class's loss is at
+    least that around any other mean within e_c / 2 of mu_c.
 
     Source: Samuel and Chechik 2021, arXiv 2104.03066, in the form of its authors'
     code: e_c instead of 2 e_c, and all classes weighed alike.

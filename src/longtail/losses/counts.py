@@ -3,13 +3,11 @@
 A class without a training picture counts as one throughout, since log 0 and 1/0 are no numbers.
 """
 
-import math
-
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from longtail.prior import as_counts, check_beta
+from longtail.prior import as_counts, log_beta
 
 
 def counts_tensor(class_counts: npt.ArrayLike) -> Tensor:
@@ -31,7 +29,6 @@ def log_counts(class_counts: Tensor, dtype: torch.dtype) -> Tensor:
 
 def class_balanced_weights(class_counts: Tensor, beta: float, dtype: torch.dtype) -> Tensor:
     """`prior.effective_number_weights`, float [c]; their mean is 1."""
-    check_beta(beta)
     # 1 - beta**n of a rare class is tiny; float32 would lose half of its digits.
-    weights = -1 / torch.expm1(at_least_one(class_counts, dtype) * math.log(beta))
+    weights = -1 / torch.expm1(at_least_one(class_counts, dtype) * log_beta(beta))
     return weights / weights.mean()

@@ -29,7 +29,7 @@ def class_balanced_focal_loss(
         logits: float [b, c].
         labels: int64 [b], values in [0, c).
         class_counts: int64 [c], training pictures a class; 0 counts as 1.
-        beta: of the weights, in (0, 1).
+        beta: of the weights, in [0, 1).
         gamma: how little an easy answer counts, at least 0; 0 is sigmoid cross-entropy.
 
     Returns:
@@ -37,7 +37,7 @@ def class_balanced_focal_loss(
 
     Raises:
         DataError: shapes that do not fit, or (on the CPU) labels out of range.
-        UsageError: a beta outside (0, 1).
+        UsageError: a beta outside [0, 1).
 
     >>> counts = torch.tensor([5, 5])  # weights 1; two answers of probability 1/2
     >>> value = class_balanced_focal_loss(torch.zeros(1, 2), torch.tensor([0]), counts)
@@ -61,7 +61,7 @@ class ClassBalancedFocalLoss(nn.Module):
 
     Args:
         class_counts: [c] training pictures a class, by class id.
-        beta: of the effective-number weights, in (0, 1).
+        beta: of the effective-number weights, in [0, 1).
         gamma: how little an easy answer counts, at least 0.
     """
 

@@ -61,7 +61,7 @@ class LDAMLoss(nn.Module):
         class_counts: [c] training pictures a class, by class id.
         max_margin: of the rarest class, in units of a cosine.
         scale: that the classifier multiplies its cosines by.
-        beta: of the effective-number weights, in (0, 1); None weighs all classes alike.
+        beta: of the effective-number weights, in [0, 1); None weighs all classes alike.
     """
 
     def __init__(
