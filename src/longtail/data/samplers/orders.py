@@ -18,7 +18,7 @@ from longtail.prior import Floats
 
 def instance(labels: Tensor, seed: int, epoch: int, progress: float) -> Tensor:
     """Every sample once, shuffled: classes come as often as they are."""
-    return permutation(fold(seed, "order", epoch), len(labels))
+    return permutation(_key(labels, seed, "order", epoch), len(labels))
 
 
 def independent(
@@ -34,7 +34,7 @@ def independent(
         epoch: a new one draws anew.
         progress: of the run, in [0, 1).
     """
-    members, key = _members(labels), fold(seed, name, epoch)
+    members, key = _members(labels), _key(labels, seed, name, epoch)
     place = torch.arange(len(labels), device=labels.device)
     edges = _edges(shares(members.counts.cpu().numpy(), progress)).to(labels.device)
     classes = torch.searchsorted(edges, fold(key, "class", place), right=True)
@@ -50,7 +50,7 @@ def class_aware(labels: Tensor, seed: int, epoch: int, progress: float, *, run: 
     the sake of batch norm on several devices; that is left to whoever divides a batch among
     devices, since on one device no order within a batch changes batch norm or any loss.
     """
-    members, key = _members(labels), fold(seed, "class-aware", epoch)
+    members, key = _members(labels), _key(labels, seed, "class-aware", epoch)
     size, present = len(labels), members.counts.nonzero().flatten()
     run = min(run, size)
     rounds = -(-size // (run * len(present)))
@@ -68,12 +68,12 @@ def oversampling(labels: Tensor, seed: int, epoch: int, progress: float) -> Tens
     Samples are repeated only when all of the class have come. Where the places do not divide among
     the classes, chance picks those that get one more.
     """
-    members, key = _members(labels), fold(seed, "oversampling", epoch)
+    members, key = _members(labels), _key(labels, seed, "oversampling", epoch)
     present = members.counts.nonzero().flatten()
     each, left = divmod(len(labels), len(present))
     draws = torch.zeros_like(members.counts)
     draws[present] = each + (permutation(fold(key, "one more"), len(present)) < left).long()
-    order = permutation(fold(key, "order").to(labels.device), len(labels))
+    order = permutation(fold(key, "order"), len(labels))
     return _dealt(members, draws, key)[order]
 
 
@@ -84,7 +84,7 @@ def undersampling(labels: Tensor, seed: int, epoch: int, progress: float) -> Ten
     pass no sample comes twice. A class is shuffled once an epoch and a pass takes a stretch of it
     from a random start on, wrapping around: any subset is as likely, and the cost is linear.
     """
-    members, key = _members(labels), fold(seed, "undersampling", epoch)
+    members, key = _members(labels), _key(labels, seed, "undersampling", epoch)
     size, present = len(labels), members.counts.nonzero().flatten()
     counts, starts = members.counts[present], members.starts[present]
     least = int(counts.min())
@@ -110,6 +110,11 @@ class _Members(NamedTuple):
     positions: Tensor
     starts: Tensor
     counts: Tensor
+
+
+def _key(labels: Tensor, seed: int, name: str, epoch: int) -> Tensor:
+    """The key of an epoch's draws, on the device of the labels."""
+    return fold(seed, name, epoch).to(labels.device)
 
 
 def _members(labels: Tensor) -> _Members:
