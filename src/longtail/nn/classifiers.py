@@ -60,6 +60,9 @@ class CosineClassifier(nn.Module):
         return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
 
 
+CLASSIFIERS = {"linear": LinearClassifier, "cosine": CosineClassifier, "scaled": ScaledClassifier}
+
+
 class NearestMean(nn.Module):
     """Minus the squared distance to each class's mean, of features centred and set to length 1.
 

@@ -102,6 +102,5 @@ def combine_owned(expert_logits: Tensor, norms: Tensor, owned: Tensor) -> Tensor
     share = owned.to(norms.dtype)
     sizes = (norms * share).sum(1) / share.sum(1)
     factors = torch.where(sizes > 0, sizes.mean() / sizes, 1)
-    return torch.einsum(
-        "bkc,kc->bc", expert_logits.to(norms.dtype), share / share.sum(0) * factors[:, None]
-    )
+    weights = share / share.sum(0) * factors[:, None]
+    return (expert_logits * weights).sum(1)

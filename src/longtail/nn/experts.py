@@ -8,13 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from longtail.errors import UsageError
-from longtail.nn.classifiers import CosineClassifier, LinearClassifier, ScaledClassifier
+from longtail.nn.classifiers import (
+    CLASSIFIERS,
+    CosineClassifier,
+    LinearClassifier,
+    ScaledClassifier,
+)
 from longtail.nn.encoders import Branch, channels_last, split_encoder
 from longtail.nn.ensemble import combine_owned, ownership
 from longtail.nn.heads import Heads
 from longtail.nn.outputs import Outputs, Scales, scaled
-
-CLASSIFIERS = {"linear": LinearClassifier, "cosine": CosineClassifier, "scaled": ScaledClassifier}
 
 
 class Expert(nn.Module):

@@ -4,18 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import UsageError
-from longtail.nn.classifiers import (
-    CosineClassifier,
-    LinearClassifier,
-    NearestMean,
-    ScaledClassifier,
-)
+from longtail.nn.classifiers import CLASSIFIERS, NearestMean
 from longtail.nn.encoders import build_encoder, channels_last
 from longtail.nn.experts import ExpertModel
 from longtail.nn.heads import Heads, ProjectionHead
 from longtail.nn.outputs import Outputs, Scales, scaled
-
-CLASSIFIERS = {"linear": LinearClassifier, "cosine": CosineClassifier, "scaled": ScaledClassifier}
 
 
 class Model(nn.Module):
