@@ -2,31 +2,38 @@
 
 import inspect
 import re
+import typing
 
 import numpy as np
 import pytest
 import torch
 
-from longtail.data.samplers import SAMPLERS
+from longtail.data.samplers import find_sampler
 from longtail.data.views import VIEWS
 from longtail.errors import DataError, UsageError
 from longtail.losses import BalancedSoftmaxLoss, ContrastiveLoss, CrossEntropyLoss
 from longtail.losses import LogitAdjustedLoss as Adjusted
 from longtail.methods import METHODS
 from longtail.methods.resolve import find_method, knobs_of, parse_assignments, resolve, shared_knobs
+from longtail.nn.model import build_model
+from longtail.optim import has_prefix
 from longtail.optim.settings import Settings
-from longtail.recipe import DataInfo
+from longtail.recipe import DataInfo, Output, Recipe, Term
+from longtail.training.epoch import weight_at
 from longtail.training.loop import fit
 from tiny import fresh, tiny_dataset, tiny_plan
 
-DATA = DataInfo(np.array([500, 60, 7]))
+COUNTS = [500, 60, 25, 7]
+DATA = DataInfo(np.array(COUNTS))
 BRANCH = ("scl", "bcl", "rcl", "bcl-rcl")
 WITH_COMPRESSION = ("rcl", "bcl-rcl")
 
 
 def test_the_list_of_methods_is_complete():
-    single = ("ce", "balanced-softmax", "logit-adjustment", "posthoc-logit-adjustment")
-    assert tuple(METHODS) == single + BRANCH
+    alone = "ce ldam-drw cb-focal balanced-softmax balms logit-adjustment posthoc-logit-adjustment"
+    decoupled = "crt lws tau-norm ncm"
+    others = "dro-lt ride ace elm fcc hybrid-sc hybrid-psc"
+    assert tuple(METHODS) == (*f"{alone} {decoupled} {others}".split(), *BRANCH)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -34,11 +41,32 @@ def test_every_method_names_its_paper_and_explains_its_knobs(name):
     method = METHODS[name]
     page = inspect.getdoc(method.build)
     arxiv = re.findall(r"\d{4}\.\d{5}", method.reference)
-    assert arxiv
+    author = method.reference.split()[0]
+    assert arxiv or re.search(rf"\b{author}\b.*{method.year}", page)
     assert all(number in page for number in arxiv)
     assert 2015 <= method.year <= 2026
     assert all(f"{knob}:" in page for knob in knobs_of(method))
     assert all(0 < value < 100 for value in method.published.values())
+
+
+def assert_a_term_gets_what_it_reads(term: Term, recipe: Recipe) -> None:
+    heads, reads = recipe.heads, set(term.reads)
+    assert reads <= set(typing.get_args(Output))
+    assert "embeddings" not in reads or heads.projection
+    assert "radii" not in reads or heads.radii
+    assert reads.isdisjoint({"expert_logits", "routing"}) or heads.experts
+    assert "routing" not in reads or heads.experts.router
+    assert "class_scale" not in reads or recipe.compression
+    assert "teacher_logits" not in reads or recipe.teacher
+
+
+def assert_prefixes_are_of_parts_of_the_model(recipe: Recipe) -> None:
+    model = build_model("mlp-w8", (5,), DATA.num_classes, recipe.heads, 0)
+    names = [name for name, _ in model.named_parameters()]
+    prefixes = [group.prefix for group in recipe.groups]
+    prefixes += [prefix for stage in recipe.stages for prefix in (*stage.trains, *stage.reset)]
+    for prefix in prefixes:
+        assert any(has_prefix(name, prefix) for name in names), prefix
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -48,13 +76,16 @@ def test_every_method_builds_a_recipe_that_the_loop_can_read(name, recipe):
     built = resolved.recipe
     assert sum(stage.share for stage in built.stages) == pytest.approx(1)
     assert all(role in VIEWS["photo"] for role in built.views)
-    assert len(built.views) == (3 if built.heads.projection else 1)
+    assert (len(built.views) > 1) == (built.heads.projection is not None)
+    assert_prefixes_are_of_parts_of_the_model(built)
     for stage in built.stages:
-        assert stage.sampler in SAMPLERS
+        assert stage.share > 0
+        find_sampler(stage.sampler)
+        assert stage.contrast_sampler is None or len(built.views) > 1
         assert len({term.name for term in stage.terms}) == len(stage.terms)
         for term in stage.terms:
-            assert term.weight > 0
-            assert "embeddings" not in term.reads or built.heads.projection
+            assert any(weight_at(term.weight, progress) for progress in (0.0, 0.5))
+            assert_a_term_gets_what_it_reads(term, built)
     assert resolved.knobs.keys() == knobs_of(METHODS[name]).keys()
 
 
@@ -100,15 +131,15 @@ def test_the_contrastive_family_is_rcls_table_of_settings(name, rebalance, avera
     assert isinstance(contrastive.loss, ContrastiveLoss)
     assert (contrastive.loss.rebalance, contrastive.loss.class_average) == (rebalance, average)
     assert contrastive.loss.temperature == 0.1
-    assert contrastive.loss.class_counts.tolist() == [500, 60, 7]
+    assert contrastive.loss.class_counts.tolist() == COUNTS
     assert contrastive.reads == ("embeddings", "prototypes")
     assert (recipe.compression, recipe.posthoc) == (None, None)
 
 
 def test_posthoc_logits_lose_the_log_prior():
     posthoc = resolve("posthoc-logit-adjustment", DATA, knobs={"la_tau": 2}).recipe.posthoc
-    prior = np.log(np.array([500, 60, 7]) / 567)
-    adjusted = posthoc(torch.zeros(1, 3, dtype=torch.float64))
+    prior = np.log(np.array(COUNTS) / sum(COUNTS))
+    adjusted = posthoc(torch.zeros(1, 4, dtype=torch.float64))
     assert adjusted.numpy() == pytest.approx(-2 * prior[None], rel=1e-6)
 
 

@@ -43,6 +43,7 @@ def dro_lt(
     share("robust_share", robust_share)
     share("head_share", head_share)
     share("robust_share + head_share", robust_share + head_share)
+    above_zero("robust_temperature", robust_temperature)
     for name, rate in (("robust_lr", robust_lr), ("head_lr", head_lr)):
         above_zero(name, rate)
     counts = np.maximum(data.class_counts, 1)

@@ -7,7 +7,7 @@ from longtail.losses import (
     LDAMLoss,
     RoutingLoss,
 )
-from longtail.methods.knobs import at_least, below_one, share
+from longtail.methods.knobs import above_zero, at_least, below_one, share
 from longtail.methods.settings import ride_settings
 from longtail.nn.heads import Experts, Heads
 from longtail.recipe import DataInfo, Method, Paper, Recipe, Restart, Stage, Term
@@ -48,12 +48,12 @@ def ride(
         experts: how many, at least 2.
         diversity: weight of being unlike the mean expert, 0 or more.
         reweight_start: fraction of the experts' training after which rare classes weigh more.
-        max_margin: LDAM's, of the rarest class.
+        max_margin: LDAM's, of the rarest class; above 0.
         beta: of the effective number in the weights, in [0, 1).
-        temperature_factor: how much lower the temperature of rare classes is then, 0 to 1.
+        temperature_factor: how much lower the temperature of rare classes is then, in [0, 1).
         routing: whether there is a router.
         routing_share: part of training for it, in (0, 1).
-        routing_lr: the rate it starts with; it falls along a cosine.
+        routing_lr: the rate it starts with, above 0; it falls along a cosine.
         teacher: folder of a finished run on the same data to distil from, such as RIDE with six
             experts; "" without one.
         teacher_weight: of the distillation, 0 or more.
@@ -61,8 +61,12 @@ def ride(
     """
     for name, value in (("diversity", diversity), ("teacher_weight", teacher_weight)):
         at_least(name, value, 0)
+    for name, value in (("max_margin", max_margin), ("routing_lr", routing_lr)):
+        above_zero(name, value)
+    above_zero("teacher_temperature", teacher_temperature)
     at_least("experts", experts, 2)
     below_one("beta", beta)
+    below_one("temperature_factor", temperature_factor)
     share("reweight_start", reweight_start)
     share("routing_share", routing_share)
     counts = data.class_counts
