@@ -1,4 +1,4 @@
-"""The methods of RCL's Table 2, number by number, as the papers and their authors' code have them."""
+"""The methods of RCL's Table 2, number by number, as their papers and authors' code have them."""
 
 import numpy as np
 import pytest
