@@ -121,7 +121,7 @@ def as_predictions(scores: Scores, split: Split, prototypes: Tensor | None) -> P
         split.labels,
         scores.logits,
         embeddings=scores.embeddings,
-        prototypes=None if prototypes is None else prototypes.float().cpu().numpy(),
+        prototypes=None if prototypes is None else prototypes.detach().float().cpu().numpy(),
         thumbnails=thumbnails(split.inputs) if split.inputs.ndim == 4 else None,
     )
 

@@ -129,6 +129,7 @@ class ExpertModel(nn.Module):
         branches = [make_branch() for _ in range(experts.number)]
         width = branches[0].out_features
         self.width: int = experts.number * width
+        self.trunk_learns_from = experts.trunk_learns_from
         self.encoder = trunk
         self.experts = nn.ModuleList(
             Expert(branch, CLASSIFIERS[heads.classifier](width, num_classes)) for branch in branches
@@ -149,7 +150,11 @@ class ExpertModel(nn.Module):
         """
         trunk = self.encoder(channels_last(views[0]))
         factors = None if scales is None else scales.first
-        features, logits = zip(*(expert(trunk, factors) for expert in self.experts), strict=True)
+        others = trunk.detach() if self.trunk_learns_from == "first" else trunk
+        seen = [trunk, *[others] * (len(self.experts) - 1)]
+        features, logits = zip(
+            *(expert(x, factors) for expert, x in zip(self.experts, seen, strict=True)), strict=True
+        )
         expert_logits = torch.stack(logits, 1)
         return Outputs(
             self._combine(expert_logits),

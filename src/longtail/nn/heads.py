@@ -18,6 +18,7 @@ class Experts:
         width: factor on the widths of their own stages.
         owned: class ids that each expert answers for; None where each answers for all.
         router: whether a router decides, sample by sample, how many experts are asked.
+        trunk_learns_from: whether "all" experts teach the shared stages or the "first" alone.
 
     Raises:
         UsageError: numbers out of range, one `owned` too many or too few, or `owned` with a router.
@@ -28,6 +29,7 @@ class Experts:
     width: float = 1.0
     owned: tuple[tuple[int, ...], ...] | None = None
     router: bool = False
+    trunk_learns_from: Literal["all", "first"] = "all"
 
     def __post_init__(self) -> None:
         if self.number < 2:
