@@ -353,10 +353,9 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "data/samplers/orders.py",
         SAMPLERS,
-        ('fold(seed, "order", epoch)', 'fold(seed, "order")', "the same order in every epoch"),
-        ('fold(seed, "order", epoch)', 'fold(0, "order", epoch)', "one order for all seeds"),
+        ("fold(seed, name, epoch)", "fold(seed, name)", "the same order in every epoch"),
+        ("fold(seed, name, epoch)", "fold(0, name, epoch)", "one order for all seeds"),
         ("fold(seed, name, epoch)", 'fold(seed, "", epoch)', "samplers that draw alike"),
-        ("right=True", "right=False", "a draw on the edge goes to the class below"),
         ("members.starts[classes] + which", "members.starts[classes]", "one sample a class"),
         ("run = min(run, size)", "pass", "memory for a run of any length"),
         ("repeat(rounds)[shuffled]", "repeat(rounds)", "classes always in one turn"),
