@@ -68,8 +68,8 @@ def page(out: Path) -> Iterator[str]:
     yield (
         f"{hardware.cpu}, {hardware.cores} cores, one a run; torch {versions['torch']}, Python "
         f"{versions['python']}; {first.decisions.precision}; revision {revisions}. The last epoch "
-        "counts; the test split is read for no choice. Per cent; mean ± standard deviation over the "
-        "seeds, each seed in brackets. With two seeds nothing is ranked."
+        "counts; the test split is read for no choice. Per cent; mean ± standard deviation over "
+        "the seeds, each seed in brackets. With two seeds nothing is ranked."
     )
     yield ""
     yield (

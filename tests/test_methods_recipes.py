@@ -216,7 +216,9 @@ def test_ace_gives_each_expert_its_classes_and_its_part_of_the_rate():
     data = DataInfo(np.array([7, 500, 60, 9]))
     recipe = resolve("ace", data).recipe
     owned = ((1, 2, 3, 0), (2, 3, 0), (3, 0))
-    assert recipe.heads.experts == Experts(3, shared_stages=2, owned=owned)
+    assert recipe.heads.experts == Experts(
+        3, shared_stages=2, owned=owned, trunk_learns_from="first"
+    )
     experts = {"experts": (1.0, losses.ComplementaryExpertsLoss, ("expert_logits",))}
     assert terms_of(recipe.stages[0]) == experts
     expected = [[True] * 4, [True, False, True, True], [True, False, False, True]]

@@ -21,11 +21,11 @@ def ace(
 
     Cai et al. 2021 (arXiv 2108.02385), as far as its text fixes it; no code was released. An
     expert learns the samples of its classes and holds its logits of the others at zero; its rate
-    is the run's times the part of the training samples that its classes have. Whether the experts of
-    the tail teach the shared stages is not certain: here the first alone does, as a reader of the
-    paper notes, so that features stay those of all the data. How classes are split and logits are brought to one scale is
-    said in `longtail.nn.ensemble`, the reading of the loss in `longtail.losses`. The
-    published CIFAR numbers are of 4 experts, ImageNet-LT's of ResNet-50.
+    is the run's times the part of the training samples that its classes have. Whether the experts
+    of the tail teach the shared stages is not certain: here the first alone does, as a reader of
+    the paper notes, so that features stay those of all the data. How classes are split and logits
+    are brought to one scale is said in `longtail.nn.ensemble`, the reading of the loss in
+    `longtail.losses`. The published CIFAR numbers are of 4 experts, ImageNet-LT's of ResNet-50.
 
     Args:
         data: class counts; at least as many classes as experts.
