@@ -11,12 +11,14 @@ import pytest
 import tiny
 from longtail import launch
 from longtail.errors import CheckpointError, Interrupted, UsageError
+from longtail.methods import METHODS
 from longtail.training import epoch as epoch_module
 from longtail.training import loop
 from longtail.training.folder import open_folder, stored_configuration
 from longtail.training.log import append_line, read_lines, truncate
 from longtail.training.loop import fit
 from longtail.training.plan import configuration
+from longtail.training.stages import phases
 from tiny import bits_of, corrupt, fresh, tiny_dataset, tiny_plan, without_times
 
 
@@ -87,6 +89,23 @@ def test_a_run_stopped_before_any_step_resumes_bit_for_bit(tmp_path, case):
     if "compression" in knobs:
         assert expected.class_scale.min() < 1
     for number in stops:
+        folder = tmp_path / str(number)
+        stop_a_run(number, folder, plan, dataset)
+        state, notes = go(folder, plan, dataset)
+        assert notes[-1].endswith(f"at step {number}.")
+        assert_alike(folder, state, tmp_path / "reference", expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_method_stopped_in_any_of_its_stages_resumes_bit_for_bit(tmp_path, method):
+    dataset = tiny_dataset(holdout=True, kind="vector")
+    plan = tiny_plan(dataset, method, batch_size=11)
+    laid_out = phases(plan.resolved.recipe.stages, plan.resolved.settings)
+    middles = {2 * phase.first + 1 for phase in laid_out}  # at two steps an epoch
+    edges = {2 * phase.first for phase in laid_out[1:]} or {2, 3}
+    expected, _ = go(tmp_path / "reference", plan, dataset)
+    assert expected.step == 6
+    for number in middles | edges:
         folder = tmp_path / str(number)
         stop_a_run(number, folder, plan, dataset)
         state, notes = go(folder, plan, dataset)

@@ -1,0 +1,132 @@
+"""What methods leave behind: refitted classifiers, choices, and models that predict again."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.linalg import norm
+
+from longtail.errors import DataError
+from longtail.launch import train
+from longtail.methods import METHODS
+from longtail.methods.tau_norm import normalise
+from longtail.recipe import Labelled
+from longtail.record import read_predictions
+from longtail.run import load
+from tiny import KNOBS, fresh, tiny_dataset, tiny_plan
+
+DATA = tiny_dataset(holdout=True, kind="vector")
+
+
+def run_of(method: str, folder, data=DATA, **options):
+    shared = {name: value for name, value in KNOBS.items() if name != "lr"}
+    knobs = shared if tiny_plan(DATA, method).resolved.recipe.heads.projection else {}
+    return train(
+        data,
+        method,
+        knobs={"lr": 0.05, **knobs, **options.pop("knobs", {})},
+        epochs=options.pop("epochs", 3),
+        batch_size=5,
+        backbone="mlp-w8",
+        precision="fp32",
+        threads=1,
+        progress=False,
+        out=folder / method,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_is_loaded_predicts_as_it_did(method, tmp_path):
+    run = run_of(method, tmp_path)
+    loaded = load(run.folder)
+    assert loaded.evaluate(DATA) == run.record.metrics.test
+    kept = read_predictions(run.folder / "predictions-test.npz")
+    logits = loaded.score(DATA.test).logits
+    assert logits == pytest.approx(kept.logits.astype(np.float64), rel=2e-3, abs=2e-3)
+    assert (logits.argmax(1) == kept.predicted).all()
+
+
+def features_of(run, split) -> np.ndarray:
+    """Of the run's encoder in evaluation mode, standardised by hand, float64."""
+    data = run.record.data
+    inputs = torch.tensor((split.inputs - np.array(data.mean)) / np.array(data.std))
+    with torch.no_grad():
+        return run.model.encoder(inputs.float()).double().numpy()
+
+
+def balanced_accuracy(predicted, labels) -> float:
+    return np.mean([(predicted[labels == label] == label).mean() for label in range(3)])
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory):
+    """Cross-entropy alone: what tau-norm and NCM start from."""
+    return run_of("ce", tmp_path_factory.mktemp("runs"), epochs=6)
+
+
+def test_tau_norm_chooses_the_best_power_on_the_hold_out(joint, tmp_path):
+    run = run_of("tau-norm", tmp_path, epochs=6)
+    assert run.record.selected_epoch == joint.record.selected_epoch
+    weight = joint.model.classifier.weight.detach().double().numpy()
+    features, labels = features_of(joint, DATA.holdout), DATA.holdout.labels
+    best, reached = None, -1.0
+    for power in [step / 10 for step in range(21)]:
+        logits = features @ (weight / norm(weight, axis=1, keepdims=True) ** power).T
+        accuracy = balanced_accuracy(logits.argmax(1), labels)
+        if accuracy > reached:
+            best, reached = power, accuracy
+    assert run.record.choices == {"norm_tau": best}
+    assert load(run.folder).record.choices == {"norm_tau": best}
+    expected = weight / norm(weight, axis=1, keepdims=True) ** best
+    assert run.model.classifier.weight.detach().numpy() == pytest.approx(expected, rel=1e-5)
+    assert not run.model.classifier.bias.any()
+    assert run.record.metrics.holdout.balanced_accuracy == pytest.approx(reached)
+
+
+def test_tau_norms_choice_is_not_always_the_first():
+    plan = tiny_plan(DATA, "tau-norm")
+    model = fresh(plan, DATA).model
+    # The second class's weights point the same way and are longer: it takes all at power 0,
+    # and loses what is nearer to the first from where the lengths are equal enough.
+    rows = torch.zeros(3, 8)
+    rows[0, :2], rows[1, :2], rows[2, 2] = torch.tensor([1.0, 0.0]), torch.tensor([3.0, 4.0]), 1.0
+    model.classifier.weight.data = rows
+    features = torch.zeros(3, 8)
+    features[0, 0], features[1, 1], features[2, 2] = 1.0, 1.0, 1.0
+    holdout = Labelled(features, torch.tensor([0, 1, 2]))
+    # 3 / 5^p < 1 where p > log 3 / log 5 = 0.683
+    assert normalise(model, holdout, holdout, norm_tau="auto") == {"norm_tau": 0.7}
+
+
+def test_tau_norm_needs_a_hold_out_or_a_number_before_it_trains(tmp_path):
+    bare = tiny_dataset(kind="vector")
+    said = r"tau-norm chooses norm_tau .* hold-out.*--holdout 0\.1.*--set norm_tau=1"
+    with pytest.raises(DataError, match=said):
+        run_of("tau-norm", tmp_path, bare)
+    assert not (tmp_path / "tau-norm").exists()
+    run = run_of("tau-norm", tmp_path, bare, knobs={"norm_tau": 1.0})
+    assert run.record.choices == {}
+    assert norm(run.model.classifier.weight.detach(), axis=1) == pytest.approx([1, 1, 1])
+
+
+def test_ncm_predicts_the_nearest_mean_of_centred_unit_features(joint, tmp_path):
+    run = run_of("ncm", tmp_path, epochs=6)
+    known, asked = features_of(joint, DATA.train), features_of(joint, DATA.test)
+    centre, labels = known.mean(0), DATA.train.labels
+    known, asked = (
+        (rows - centre) / norm(rows - centre, axis=1, keepdims=True) for rows in (known, asked)
+    )
+    means = np.stack([known[labels == label].mean(0) for label in range(3)])
+    distances = ((asked[:, None] - means) ** 2).sum(2)
+    assert run.score(DATA.test).logits == pytest.approx(-distances, abs=1e-5)
+    expected = balanced_accuracy(distances.argmin(1), DATA.test.labels)
+    assert run.record.metrics.test.balanced_accuracy == pytest.approx(expected)
+    assert run.record.choices == {}
+
+
+def test_a_refit_is_done_again_where_it_was_not_reached(tmp_path):
+    run = run_of("ncm", tmp_path)
+    before = (run.folder / "model.safetensors").read_bytes()
+    (run.folder / "record.json").unlink()
+    again = run_of("ncm", tmp_path, resume=True)
+    assert (again.folder / "model.safetensors").read_bytes() == before
