@@ -64,7 +64,7 @@ def embedding_margin_loss(
     log_n = log_counts(class_counts, distances.dtype)[labels]
     mates = labels[:, None] == labels
     threats = margin_tau * (log_n - log_n[:, None]) - distances
-    # Finite where minus infinity is meant: an anchor without any rival keeps its gradient.
+    # Finite where minus infinity is meant: without any rival, nan would be on the gradient's way.
     threats = threats.masked_fill(mates, torch.finfo(threats.dtype).min)
     gaps = torch.logsumexp(threats, 1, keepdim=True) + distances
     values = -F.logsigmoid(-gaps)  # log(1 + e^gap)
