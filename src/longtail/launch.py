@@ -32,6 +32,7 @@ from longtail.record import (
 )
 from longtail.run import Run, load
 from longtail.training.decisions import Switch, decisions_line, pixels_seen
+from longtail.training.feed import sampler_lines
 from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
 from longtail.training.loop import fit, initial_state, num_steps
 from longtail.training.plan import Plan, configuration, make_plan
@@ -141,7 +142,8 @@ def train(
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
                 how = decisions_line(plan.decisions)
-                lines = (*dataset.notes, *notes, length_of(plan, dataset), how)
+                sampling = sampler_lines(plan, dataset)
+                lines = (*dataset.notes, *notes, length_of(plan, dataset), *sampling, how)
                 print(*map(printable, lines), sep="\n")
             # A finished run is left as it is: its record says which code it was that ran.
             if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):

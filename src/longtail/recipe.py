@@ -119,7 +119,8 @@ class Stage:
     Attributes:
         terms: summed.
         share: of the run's epochs; the shares of a recipe's stages add up to 1.
-        sampler: name that `longtail.data.samplers.sampler` knows, of the first view's pictures.
+        sampler: name that `longtail.data.samplers.sampler` knows, perhaps with a parameter
+            ("class-aware:8"), of the first view's pictures.
         contrast_sampler: of the other views' pictures; None shows all views of the same ones.
         trains: prefixes of the names of the parameters that learn; () is all of them.
         moving_norm: whether batch norm in parts that do not learn goes on averaging statistics.

@@ -14,14 +14,15 @@ from longtail.data.batches import Normalisation
 from longtail.data.dataset import Dataset, Split, joined, split_of
 from longtail.data.decode import decode
 from longtail.data.load import SOURCES, load_dataset
-from longtail.errors import CheckpointError, DataError
+from longtail.errors import CheckpointError, DataError, UsageError
 from longtail.evaluation import Scores, score
 from longtail.methods.resolve import Resolved, resolve
 from longtail.metrics import confusion_matrix, summarise_confusion
 from longtail.nn.model import AnyModel, build_model
 from longtail.nn.weights import read_weights
+from longtail.prior import log_prior
 from longtail.recipe import DataInfo
-from longtail.record import Record, SplitMetrics, read_predictions, read_record
+from longtail.record import Predictions, Record, SplitMetrics, read_predictions, read_record
 
 
 class Prediction(NamedTuple):
@@ -83,29 +84,57 @@ class Run:
         counts = np.asarray(record.data.train_counts, np.int64)
         return resolve(record.method, DataInfo(counts), knobs=record.knobs, recipe=record.recipe)
 
-    def evaluate(self, data: str | Dataset | None = None) -> SplitMetrics:
+    def evaluate(self, data: str | Dataset | None = None, *, la_tau: float = 0.0) -> SplitMetrics:
         """Metrics on the test split of `data`, or on the run's own.
+
+        With `la_tau` the logits are adjusted first: f - la_tau * log pi, pi the training prior
+        (Menon et al. 2021, arXiv 2007.07314, Eq. 9). That is for losses that ignore the imbalance;
+        a prior-aware method (see `longtail methods`) would be corrected twice.
 
         Args:
             data: what `train` takes, with the same classes: its test split, or all of it where it
                 has none of its own; None is the run's own test split.
+            la_tau: strength of the adjustment, 0 or more; 0 leaves the logits as they are.
 
         Raises:
             DataError: no test split, other classes, or inputs of another shape.
+            UsageError: a negative `la_tau`.
             CheckpointError: the run's files are missing or corrupt.
         """
-        return summarise_confusion(self.confusion(data), self.record.data.train_counts)
+        confusion = self.confusion(data, la_tau=la_tau)
+        return summarise_confusion(confusion, self.record.data.train_counts)
 
-    def confusion(self, data: str | Dataset | None = None) -> npt.NDArray[np.int64]:
+    def confusion(
+        self, data: str | Dataset | None = None, *, la_tau: float = 0.0
+    ) -> npt.NDArray[np.int64]:
         """Confusion matrix int64 [c, c], row = true class; arguments and errors as `evaluate`."""
         num_classes = len(self.record.data.class_names)
+        if not la_tau >= 0:
+            raise UsageError(f"la_tau is {la_tau}; it must be at least 0.")
         if data is None:
             if self.record.metrics.test is None:
                 raise DataError(f"{self.folder}: trained without a test split; name some DATA.")
             kept = read_predictions(self.folder / "predictions-test.npz")
-            return confusion_matrix(kept.labels, kept.predicted, num_classes)
+            return confusion_matrix(kept.labels, self._kept_classes(kept, la_tau), num_classes)
         test = self._test_split(data)
-        return confusion_matrix(test.labels, self.score(test).logits.argmax(1), num_classes)
+        predicted = np.asarray(self._adjusted(self.score(test).logits, la_tau).argmax(1), np.int64)
+        return confusion_matrix(test.labels, predicted, num_classes)
+
+    def _kept_classes(self, kept: Predictions, la_tau: float) -> npt.NDArray[np.int64]:
+        """The predicted classes of kept predictions, adjusted or as they were."""
+        if not la_tau:
+            return kept.predicted
+        if kept.logit_classes is not None:
+            raise DataError(
+                f"{self.folder} keeps the largest logits alone, and the adjustment may lift others "
+                "above them; name the DATA, whose logits are then computed."
+            )
+        logits = self._adjusted(kept.logits.astype(np.float32), la_tau)
+        return np.asarray(logits.argmax(1), np.int64)
+
+    def _adjusted(self, logits: npt.NDArray[np.float32], la_tau: float) -> npt.NDArray[np.float32]:
+        prior = log_prior(self.record.data.train_counts)
+        return np.asarray(logits - la_tau * prior, np.float32) if la_tau else logits
 
     def predict(
         self, images: Sequence[str | Path] | npt.NDArray[np.generic], top_k: int = 1

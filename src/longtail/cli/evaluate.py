@@ -15,6 +15,10 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(help="Data with the same classes; the run's own when left out.")
     ] = None,
+    la_tau: Annotated[
+        float,
+        typer.Option(help="Post-hoc logit adjustment of a run that was trained without a prior."),
+    ] = 0.0,
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Also each class, with its 95 % interval.")
     ] = False,
@@ -25,7 +29,7 @@ def evaluate(
     from longtail.run import load
 
     finished = load(run)
-    confusion = finished.confusion(data)
+    confusion = finished.confusion(data, la_tau=la_tau)
     metrics = summarise_confusion(confusion, finished.record.data.train_counts)
     name = f"{data or finished.record.data.name} ({confusion.sum():,} samples)"
     typer.echo("\n".join(metrics_lines(name, metrics)))

@@ -15,7 +15,7 @@ def methods(
         str | None, typer.Argument(help="One method's page; all when left out.")
     ] = None,
 ) -> None:
-    """List the methods, or show one with its knobs, sources and published numbers."""
+    """List the methods, or show one with its stages, knobs, needs and numbers."""
     from longtail.methods import METHODS
     from longtail.methods.resolve import find_method
 
@@ -39,20 +39,58 @@ def _page(name: str, method: "Method") -> Iterator[str]:
     yield f"{name}: {method.title} ({method.reference}, {method.year})"
     yield ""
     yield inspect.getdoc(method.build) or ""
+    yield ""
+    yield from _recipe(name)
     own = knobs_of(method)
     if own:
         yield ""
         yield "Knobs (--set KNOB=VALUE), with their defaults:"
         yield from (f"  {knob.name}={_shown(knob.default)}" for knob in own.values())
-    if method.paper and method.paper.knobs:
-        changed = ", ".join(f"{k}={_shown(v)}" for k, v in method.paper.knobs.items())
-        yield f"With --recipe paper: {changed}, and the paper's own training."
+    if method.paper:
+        changed = [f"{k}={_shown(v)}" for k, v in method.paper.knobs.items()]
+        yield f"With --recipe paper: {', '.join([*changed, 'training as the paper has it'])}."
     yield ""
     yield "Knobs of every method:"
-    yield from (f"  {knob.name}={_shown(knob.default)}" for knob in shared_knobs().values())
+    shared = {key: knob for key, knob in shared_knobs().items() if key not in own}
+    yield from (f"  {knob.name}={_shown(knob.default)}" for knob in shared.values())
     yield ""
-    yield "Published top-1 accuracy, per cent (not ours; ours are in docs/results):"
-    yield from (f"  {data}: {value:g}" for data, value in method.published.items())
+    yield from _numbers(name, method)
+
+
+def _recipe(name: str) -> Iterator[str]:
+    """What the method needs and its stages, under the common recipe."""
+    import numpy as np
+
+    from longtail.methods.describe import needs, stages
+    from longtail.methods.resolve import resolve
+    from longtail.recipe import DataInfo
+
+    # Any long tail will do: neither needs nor stages depend on it.
+    recipe = resolve(name, DataInfo(np.array([500, 200, 60, 20, 7, 5]))).recipe
+    yield "Needs:"
+    yield from (f"  {line}" for line in needs(recipe))
+    yield "Stages:"
+    yield from (f"  {line}" for line in stages(recipe))
+
+
+def _numbers(name: str, method: "Method") -> Iterator[str]:
+    from longtail.methods.measured import measured
+
+    if method.published:
+        yield "Published top-1 accuracy, per cent (others' training, never ours):"
+        yield from (f"  {data}: {value:g}" for data, value in method.published.items())
+    else:
+        yield "No published number under imbalance 100 is listed."
+    yield "Ours, balanced accuracy on test, per cent:"
+    own = measured(name)
+    for row in own:
+        spread = "" if row.std is None else f" ± {row.std:.1f}"
+        yield (
+            f"  {row.data}: {row.mean:.1f}{spread} ({len(row.seeds)} seeds; {row.budget}; "
+            f"{row.hardware}; revision {row.revision}; {row.page})"
+        )
+    if not own:
+        yield "  not measured yet"
 
 
 def _shown(value: Any) -> str:

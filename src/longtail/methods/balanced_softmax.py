@@ -12,8 +12,6 @@ def balanced_softmax(data: DataInfo) -> Recipe:
     Ren et al. 2020 (arXiv 2007.10740), Eq. 3. It is logit adjustment at strength 1, without the
     meta sampler that makes it BALMS. The authors' code publishes imbalance 200 only (CIFAR-10-LT
     79.8, CIFAR-100-LT 46.7, end to end); RCL's Table 2 prints BALMS.
-
-    Ours: not measured yet.
     """
     term = Term("logit", 1.0, BalancedSoftmaxLoss(data.class_counts))
     return Recipe(views=("strong",), heads=Heads(), stages=(Stage((term,)),))

@@ -22,9 +22,6 @@ def bcl(
     ImageNet-LT. BCL itself uses la_tau 1, a contrastive weight of 0.6 and a rate of 0.15
     (`--recipe paper`); its authors never released their CIFAR code.
 
-    Ours under a small budget for two cores (docs/results/small-budget.md; ResNet-8, 16 epochs, two
-    seeds): 55.5 ± 0.5 on CIFAR-10-LT, 20.4 ± 2.2 on CIFAR-100-LT.
-
     Args:
         data: class counts.
         la_tau: strength of the classifier's prior, 0 or more.

@@ -24,9 +24,6 @@ def bcl_rcl(
     (harmonic mean 41.1), 86.2 on CIFAR-10-LT and 56.3 on ImageNet-LT. See `rcl` for what the paper
     leaves open.
 
-    Ours under a small budget for two cores (docs/results/small-budget.md; ResNet-8, 16 epochs, two
-    seeds): 54.1 ± 0.3 on CIFAR-10-LT, 21.3 ± 0.4 on CIFAR-100-LT.
-
     Args:
         data: class counts.
         la_tau: strength of the classifier's prior, 0 or more.

@@ -11,9 +11,6 @@ def ce(data: DataInfo) -> Recipe:
 
     The row "CE" of RCL's Table 2 (arXiv 2312.01753) is the result of the weakly augmented LDAM
     recipe (arXiv 1906.07413): `--recipe paper`.
-
-    Ours under a small budget for two cores (docs/results/small-budget.md; ResNet-8, 16 epochs, two
-    seeds): 36.5 ± 2.1 on CIFAR-10-LT, 15.5 ± 1.5 on CIFAR-100-LT.
     """
     del data  # the baseline looks at nothing but the label
     term = Term("logit", 1.0, CrossEntropyLoss())

@@ -19,9 +19,6 @@ def logit_adjustment(data: DataInfo, *, la_tau: float = 1.3) -> Recipe:
     RCL's Table 2 prints the weakly augmented result of the original: 80.2 (perhaps a slip for
     80.92) on CIFAR-10-LT, 43.9 on CIFAR-100-LT.
 
-    Ours under a small budget for two cores (docs/results/small-budget.md; ResNet-8, 16 epochs, two
-    seeds): 47.6 ± 2.7 on CIFAR-10-LT, 19.2 ± 0.4 on CIFAR-100-LT.
-
     Args:
         data: class counts.
         la_tau: strength of the prior, 0 or more; 1.3 is RCL's grid search, 1 the original's.
@@ -36,8 +33,6 @@ def posthoc_logit_adjustment_method(data: DataInfo, *, la_tau: float = 1.0) -> R
 
     Menon et al. 2021 (arXiv 2007.07314), Eq. 9. The authors' page gives 77.32 on CIFAR-10-LT and
     44.07 on CIFAR-100-LT at la_tau 1.
-
-    Ours: not measured yet.
 
     Args:
         data: class counts.

@@ -25,9 +25,6 @@ def rcl(
     epochs, schedule, weight decay and temperature: they are BCL's here. Compression is off: the
     paper's numbers for it are lost and its table does not separate it from the loss.
 
-    Ours under a small budget for two cores (docs/results/small-budget.md; ResNet-8, 16 epochs, two
-    seeds): 52.8 ± 2.5 on CIFAR-10-LT, 21.4 ± 0.7 on CIFAR-100-LT.
-
     Args:
         data: class counts.
         la_tau: strength of the classifier's prior, 0 or more.

@@ -19,8 +19,6 @@ def scl(
     The loss is Khosla et al. 2020 (arXiv 2004.11362), Eq. 2; the row is of RCL's Table 1
     (arXiv 2312.01753), which gives 51.1 % on CIFAR-100-LT, harmonic mean 39.2 %.
 
-    Ours: not measured yet.
-
     Args:
         data: class counts.
         la_tau: strength of the classifier's prior, 0 or more.

@@ -15,6 +15,7 @@ from longtail.nn.model import AnyModel
 from longtail.recipe import Weight
 from longtail.record import BestOnTest, SplitMetrics
 from longtail.training.compression import choose_weak_classes
+from longtail.training.feed import drawn_classes
 from longtail.training.log import append_line
 from longtail.training.plan import Plan
 from longtail.training.scoring import encode_split, score_split
@@ -59,6 +60,7 @@ def end_of_epoch(
         NumericError: the epoch's loss is not finite, or the weights are not.
     """
     line = _losses(plan, dataset, phase, state, epoch)
+    line |= drawn_classes(plan, dataset, phase, epoch)
     epochs = plan.resolved.settings.epochs
     if (epoch + 1) % plan.eval_every == 0 or epoch + 1 == epochs:
         # Earlier stages do not predict as the method does in the end.

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from longtail.data.batches import Batch, epoch_batches, fetch_from
 from longtail.data.dataset import Dataset
-from longtail.data.samplers import sampler
+from longtail.data.samplers import coverage, coverage_line, sampler
 from longtail.evaluation import autocast
 from longtail.keyed import fold
 from longtail.nn.model import Model
 from longtail.recipe import MetaSampling
 from longtail.training.meta import adam_step, draw, meta_gradient
 from longtail.training.plan import Plan
-from longtail.training.stages import Phase
+from longtail.training.stages import Phase, phases
 from longtail.training.state import TrainState
 
 Feed = Callable[[TrainState, Phase, int, int], Iterator[Batch]]
@@ -58,6 +59,35 @@ def orders_of(plan: Plan, labels: Tensor, phase: Phase, epoch: int) -> tuple[Ten
     return order, sampler(other)(labels, own_seed, epoch, progress)
 
 
+def sampler_lines(plan: Plan, dataset: Dataset) -> Iterator[str]:
+    """What each sampler but the plain one draws in its first epoch, in sentences."""
+    recipe, labels = plan.resolved.recipe, torch.tensor(dataset.train.labels)
+    for phase in phases(recipe.stages, plan.resolved.settings):
+        stage = phase.stage
+        names = (stage.sampler, stage.contrast_sampler)
+        if stage.meta or names == ("instance", None):
+            continue
+        for name, order in zip(names, orders_of(plan, labels, phase, phase.first), strict=True):
+            if name and order is not None:
+                covered = coverage(order, labels, dataset.num_classes)
+                yield coverage_line(name, dataset.counts, covered)
+
+
+def drawn_classes(plan: Plan, dataset: Dataset, phase: Phase, epoch: int) -> dict[str, Any]:
+    """For the log: how often an epoch drew each class, and how many of its samples came at all.
+
+    Nothing for plain sampling, which draws everything once, and for a meta sampler, whose draws
+    follow from weights that are no longer there.
+    """
+    stage = phase.stage
+    if stage.meta or stage.sampler == "instance":
+        return {}
+    labels = torch.tensor(dataset.train.labels)
+    order, _ = orders_of(plan, labels, phase, epoch)
+    covered = coverage(order, labels, dataset.num_classes)
+    return {"draws": covered.draws.tolist(), "distinct": covered.distinct.tolist()}
+
+
 def _learned(
     plan: Plan,
     labels: Tensor,
@@ -74,6 +104,7 @@ def _learned(
     on_device = labels.to(plan.device)
     assert isinstance(state.model, Model)  # experts have no one classifier to look ahead with
     classifier = state.model.classifier
+    balanced = sampler("class-balanced")(labels, int(fold(plan.seed, "meta")), epoch, 0.0)
     for step in range(epoch * per_epoch + first, (epoch + 1) * per_epoch):
         key = fold(plan.seed, "meta", step)
 
@@ -85,8 +116,9 @@ def _learned(
         drawn = draw(
             state.meta.weights, on_device, size, key.to(plan.device), temperature=meta.temperature
         )
-        balanced = sampler("class-balanced")(labels, int(fold(key, "balanced")), 0, 0.0)[:size]
-        batch, meta_batch = one(drawn.rows, "drawn"), one(balanced, "balanced")
+        start = size * (step - epoch * per_epoch)
+        batch = one(drawn.rows, "drawn")
+        meta_batch = one(balanced[start : start + size], "balanced")
         gradient, _ = meta_gradient(
             state.meta.weights,
             drawn,
