@@ -166,9 +166,7 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "losses/contrastive.py",
         INPUT,
-        ("if not temperature > 0", "if temperature < 0", "temperature 0 accepted"),
         ("len(prototypes) != num_classes", "len(prototypes) < num_classes", "spare prototypes"),
-        ("prototypes.shape[1:] != features.shape[1:]", "False", "width of prototypes unchecked"),
     ),
     *mutants(
         "losses/logit.py",
@@ -212,6 +210,9 @@ MUTANTS: list[Mutant] = [
         ("high >= num_classes", "high > num_classes", "a label one beyond the classes accepted"),
         ("low < 0 or", "", "negative labels accepted"),
         ("labels.dtype != torch.int64", "False", "uint8 labels read as a mask"),
+        ("if not temperature > 0", "if temperature < 0", "temperature 0 accepted"),
+        ("centres.shape[1] != features.shape[1]", "False", "width of prototypes unchecked"),
+        ("expert_logits.ndim != 3", "expert_logits.ndim < 3", "an axis more than experts have"),
     ),
     *mutants(
         "losses/contrastive.py",
