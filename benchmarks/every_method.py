@@ -3,10 +3,10 @@
     python benchmarks/every_method.py run   --out runs/every     # the runs; resumable
     python benchmarks/every_method.py write --out runs/every     # docs/results/every-method.md
 
-The budget, and the rate that was chosen for it, are those of `small_budget.py`: nothing is tuned
-here. Each run is a `longtail train` command under the common recipe; two run at a time, on a core
-each. Seeds are the outer loop, so that a table that was stopped is a fair one. Records and logs
-are kept in docs/results/every-method.
+The budget is half that of `small_budget.py` and the rate the one that was chosen there: nothing is
+tuned here. Each run is a `longtail train` command under the common recipe; two run at a time, on a
+core each. Seeds are the outer loop, so that a table that was stopped is a fair one. Records and
+logs are kept in docs/results/every-method.
 """
 
 import argparse
@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from small_budget import EPOCHS, RATE, job, run_all, spread
+from small_budget import RATE, job, run_all, spread
 
 from longtail.methods import METHODS
 from longtail.prior import GROUPS
 from longtail.record import Record, read_record
 
 DATA = "cifar10-lt"
+EPOCHS = 8
 SEEDS = (0, 1)
 CHANCE = 0.1
 # The one that chooses a number on a hold-out; of what the cut threw away, so that it trains on
@@ -33,7 +34,15 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "every-method.md"
 
 def jobs(out: Path) -> list[list[str]]:
     return [
-        job(DATA, method, RATE, seed, out / f"{method}-s{seed}", *MORE.get(method, ()))
+        job(
+            DATA,
+            method,
+            RATE,
+            seed,
+            out / f"{method}-s{seed}",
+            *MORE.get(method, ()),
+            epochs=EPOCHS,
+        )
         for seed in SEEDS
         for method in METHODS
     ]

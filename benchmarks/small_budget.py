@@ -36,9 +36,11 @@ RATE = 0.2
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "small-budget.md"
 
 
-def job(data: str, method: str, rate: float, seed: int, out: Path, *more: str) -> list[str]:
+def job(
+    data: str, method: str, rate: float, seed: int, out: Path, *more: str, epochs: int = EPOCHS
+) -> list[str]:
     """The words after `longtail train`."""
-    budget = ["--backbone", "resnet8", "--epochs", str(EPOCHS), "--batch-size", "64"]
+    budget = ["--backbone", "resnet8", "--epochs", str(epochs), "--batch-size", "64"]
     rates = ["--set", f"lr={rate}", "--set", "schedule=cosine"]
     machine = ["--device", "cpu", "--threads", "1", "--eval-every", "2"]
     which = ["--method", method, "--seed", str(seed)]
