@@ -321,7 +321,6 @@ MUTANTS: list[Mutant] = [
         ("torch.stack(values).sum()", "torch.stack(values).mean()", "mean over the experts"),
         ("scores / degrees", "scores * degrees", "temperatures multiply"),
         ("degrees.mean() ** 2", "degrees.mean()", "T instead of its square"),
-        ("scores.detach()", "scores", "the mean learns"),
         ("(mean - each)", "(each - mean)", "sign of the divergence"),
         ("/ len(labels)", "", "sum over the batch"),
         ("counts.mean() + 1 - factor", "counts.mean()", "temperatures from 0 on"),

@@ -22,11 +22,11 @@ def temperatures(counts: list[int], factor: float) -> list[float]:
 
 
 def diversity(expert_logits: Tensor, degrees: list[float]) -> Tensor:
-    """T^2 sum_m KL( p_mean || p_m ), p_mean a constant."""
+    """T^2 sum_m KL( p_mean || p_m )."""
     t = expert_logits.new_tensor(degrees)
     values = []
     for f in expert_logits:
-        target = softmax(mean(list(f)) / t).detach()
+        target = softmax(mean(list(f)) / t)
         values += [
             sum(q * torch.log(q / p) for q, p in zip(target, softmax(e / t), strict=True))
             for e in f

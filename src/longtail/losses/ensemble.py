@@ -62,9 +62,9 @@ def expert_diversity(
 ) -> Tensor:
     """How far experts are from their mean: T^2 sum_m KL( p_mean || p_m ), mean over the batch.
 
-    p_m = softmax(f_m / T_j) with a temperature a class, and p_mean likewise of the mean logits,
-    which no gradient reaches; T^2 is the square of the mean temperature. RIDE *adds it with a
-    negative weight*, which drives experts apart.
+    p_m = softmax(f_m / T_j) with a temperature a class, and p_mean likewise of the mean logits; T^2
+    is the square of the mean temperature. RIDE *adds it with a negative weight*, which drives
+    experts apart.
 
     Source: RIDE, Wang et al. 2021, arXiv 2010.01809, Section 3, in the form of its authors' code.
 
@@ -91,6 +91,7 @@ def expert_diversity(
         check_one_a_class("temperatures", temperatures, scores.shape[2])
         degrees = temperatures.to(scores.dtype)
         scores, strength = scores / degrees, degrees.mean() ** 2
+    # Sum_m log p_m is k log p_mean but for a constant, so that no gradient comes through the mean.
     mean = torch.log_softmax(scores.detach().mean(1, keepdim=True), 2)
     each = torch.log_softmax(scores, 2)
     return strength * (mean.exp() * (mean - each)).sum() / len(labels)
