@@ -193,3 +193,14 @@ def test_some_samples_are_a_fixed_draw_repeated_where_there_are_fewer() -> None:
 
 def test_stages_are_the_times_between_marks() -> None:
     assert startup.stages([1.0, 1.5, 4.5]) == [0.5, 3.0]
+
+
+def test_our_numbers_in_the_package_are_those_of_the_records():
+    import measured
+
+    from longtail.methods import METHODS
+    from longtail.methods.measured import measured as listed
+
+    rows = [row for name in METHODS for row in listed(name)]
+    assert sorted(rows, key=repr) == sorted(measured.rows(), key=repr)
+    assert rows

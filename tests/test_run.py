@@ -135,6 +135,28 @@ def test_files_for_vectors_and_files_that_are_no_pictures_are_refused(
         finished.predict([tmp_path / "missing.png"])
 
 
+@pytest.mark.parametrize("data", [None, "its own"])
+def test_logit_adjustment_afterwards_is_that_of_the_posthoc_method(tmp_path, data):
+    dataset = tiny_dataset(kind="vector")
+    plain = train(tmp_path / "plain", dataset, "ce")
+    knobs = {"lr": 0.05, "la_tau": 2.0}
+    adjusted = train(tmp_path / "adjusted", dataset, "posthoc-logit-adjustment", knobs=knobs)
+    data = data and dataset
+    assert plain.evaluate(data, la_tau=2.0) == adjusted.evaluate(data)
+    assert plain.evaluate(data, la_tau=2.0) != plain.evaluate(data)
+    with pytest.raises(UsageError, match="la_tau is -1"):
+        plain.evaluate(data, la_tau=-1)
+
+
+def test_the_largest_logits_alone_are_not_adjusted(finished, monkeypatch):
+    kept = read_predictions(finished.folder / "predictions-test.npz")
+    few = dataclasses.replace(kept, logit_classes=np.zeros(kept.logits.shape, np.int32))
+    monkeypatch.setattr("longtail.run.read_predictions", lambda path: few)
+    with pytest.raises(DataError, match="name the DATA"):
+        finished.evaluate(la_tau=1.0)
+    finished.evaluate()
+
+
 def test_other_data_are_refused(finished):
     other = dataclasses.replace(tiny_dataset(), class_names=("cat", "dog", "owl"))
     with pytest.raises(DataError, match=r"cat, dog, owl.*dark, grey, bright"):
