@@ -257,13 +257,16 @@ def test_fccs_factors_fall_from_the_head_to_the_tail():
     assert hundred[[0, 1, -1]].tolist() == pytest.approx([2.0, 1.99, 1.01])
     mixed = resolve("fcc", DataInfo(np.array([7, 500, 60, 60]))).recipe.feature_factors.factors
     assert mixed.tolist() == pytest.approx([1.25, 2.0, 1.75, 1.5])
+    alike = resolve("fcc", DataInfo(np.tile([5, 9], 20))).recipe.feature_factors.factors
+    assert (alike[1::2].diff() < 0).all()
+    assert (alike[::2].diff() < 0).all()
     assert terms_of(recipe.stages[0]) == CROSS_ENTROPY
 
 
 @pytest.mark.parametrize(
     ("name", "views", "loss", "reads", "prototypes"),
     [
-        ("hybrid-sc", 3, losses.SupervisedContrastiveLoss, ("embeddings",), None),
+        ("hybrid-sc", 3, losses.ContrastiveLoss, ("embeddings",), None),
         ("hybrid-psc", 2, losses.PrototypeLoss, ("embeddings", "prototypes"), "free"),
     ],
 )

@@ -1,6 +1,6 @@
 """Hybrid-SC and Hybrid-PSC: a contrastive branch that hands over to a balanced classifier."""
 
-from longtail.losses import CrossEntropyLoss, PrototypeLoss, SupervisedContrastiveLoss
+from longtail.losses import ContrastiveLoss, CrossEntropyLoss, PrototypeLoss
 from longtail.methods.knobs import above_zero, at_least
 from longtail.methods.settings import hybrid_settings
 from longtail.nn.heads import Heads
@@ -27,9 +27,10 @@ def hybrid_sc(
         hidden_width: of the projection MLP, at least 1.
         embedding_width: of its output, at least 1.
     """
-    del data  # the sampler balances, not the loss
     above_zero("temperature", temperature)
-    contrast = Term("contrastive", fading, SupervisedContrastiveLoss(temperature), ("embeddings",))
+    # The counts tell the number of classes, which would else be looked up in every batch.
+    loss = ContrastiveLoss(data.class_counts, temperature)
+    contrast = Term("contrastive", fading, loss, ("embeddings",))
     return Recipe(
         views=("strong", "contrastive", "contrastive"),
         heads=Heads(projection=projection(hidden_width, embedding_width)),
