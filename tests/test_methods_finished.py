@@ -83,18 +83,18 @@ def test_tau_norm_chooses_the_best_power_on_the_hold_out(joint, tmp_path):
     assert run.record.metrics.holdout.balanced_accuracy == pytest.approx(reached)
 
 
-def test_tau_norms_choice_is_not_always_the_first():
-    plan = tiny_plan(DATA, "tau-norm")
-    model = fresh(plan, DATA).model
-    # The second class's weights point the same way and are longer: it takes all at power 0,
-    # and loses what is nearer to the first from where the lengths are equal enough.
-    rows = torch.zeros(3, 8)
-    rows[0, :2], rows[1, :2], rows[2, 2] = torch.tensor([1.0, 0.0]), torch.tensor([3.0, 4.0]), 1.0
-    model.classifier.weight.data = rows
-    features = torch.zeros(3, 8)
-    features[0, 0], features[1, 1], features[2, 2] = 1.0, 1.0, 1.0
-    holdout = Labelled(features, torch.tensor([0, 1, 2]))
-    # 3 / 5^p < 1 where p > log 3 / log 5 = 0.683
+def test_tau_norm_counts_every_class_alike_and_takes_the_smallest_of_equals():
+    model = fresh(tiny_plan(DATA, "tau-norm"), DATA).model
+    # The second class's weights are longer and reach over the first: 3 / 5^p < 1 from p = 0.7 on.
+    weight = torch.zeros(3, 8)
+    weight[:, :3] = torch.tensor([[1.0, 0.0, 0.0], [3.0, 4.0, 0.0], [0.0, 0.0, 1.0]])
+    model.classifier.weight.data = weight
+    features = torch.zeros(5, 8)
+    features[:, :3] = torch.tensor(
+        [[1.0, 0, 0], [0, 1.0, 0], [1.0, 0.01, 0], [1.0, 0.01, 0], [0, 0, 1.0]]
+    )
+    # Four of five are right below 0.7, but none of the first class; three of five above.
+    holdout = Labelled(features, torch.tensor([0, 1, 1, 1, 2]))
     assert normalise(model, holdout, holdout, norm_tau="auto") == {"norm_tau": 0.7}
 
 
