@@ -113,6 +113,18 @@ def test_any_method_stopped_in_any_of_its_stages_resumes_bit_for_bit(tmp_path, m
         assert_alike(folder, state, tmp_path / "reference", expected)
 
 
+@pytest.mark.parametrize("method", ["crt", "balms"])
+def test_a_stage_begins_once_wherever_the_run_is_resumed(tmp_path, method):
+    dataset = tiny_dataset(kind="vector")
+    plan = tiny_plan(dataset, method, knobs={"head_share": 0.5}, epochs=4, batch_size=11)
+    expected, _ = go(tmp_path / "reference", plan, dataset)
+    for number in (4, 5, 6, 7):  # the second stage's two epochs of two steps
+        folder = tmp_path / str(number)
+        stop_a_run(number, folder, plan, dataset)
+        state, _ = go(folder, plan, dataset)
+        assert_alike(folder, state, tmp_path / "reference", expected)
+
+
 def test_a_run_stopped_at_the_edge_of_an_epoch_logs_it_once(tmp_path, monkeypatch):
     dataset = tiny_dataset(holdout=True, kind="vector")
     plan = tiny_plan(dataset)
