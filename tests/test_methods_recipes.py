@@ -365,6 +365,7 @@ def test_shares_that_leave_nothing_for_the_first_stage_are_refused():
         ("ce", {"sampler": "class-aware:0"}, "class-aware:0"),
         ("ce", {"fcc_gamma": -1}, "fcc_gamma is -1"),
         ("ce", {"fcc_gamma": 1, "fcc_start": 2}, "fcc_start is 2"),
+        ("ce", {"fcc_start": 0.5}, "no effect without fcc_gamma"),
         ("ldam-drw", {"fcc_gamma": 1}, "cosine classifier does not see"),
         ("ride", {"fcc_gamma": 1}, "cosine classifier does not see"),
     ],

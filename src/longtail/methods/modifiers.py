@@ -38,6 +38,8 @@ def modified(recipe: Recipe, data: DataInfo, modifiers: Modifiers) -> Recipe:
         recipe = dataclasses.replace(
             recipe, stages=tuple(_sampled(stage, modifiers.sampler) for stage in recipe.stages)
         )
+    if modifiers.fcc_start != Modifiers.fcc_start and not modifiers.fcc_gamma:
+        raise UsageError("fcc_start has no effect without fcc_gamma; add --set fcc_gamma=0.5.")
     if modifiers.fcc_gamma:
         recipe = with_feature_factors(recipe, data, modifiers.fcc_gamma, modifiers.fcc_start)
     return recipe

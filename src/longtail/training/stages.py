@@ -99,8 +99,6 @@ def enter(state: TrainState, phase: Phase) -> None:
     for name, parameter in model.named_parameters():
         learns = not stage.trains or any(has_prefix(name, prefix) for prefix in stage.trains)
         parameter.requires_grad_(learns)
-        if not learns:
-            parameter.grad = None
     set_weight_decay(state.optimiser, phase.settings.weight_decay)
     model.train()
     if not stage.moving_norm:
