@@ -207,13 +207,13 @@ def test_methods_are_listed_and_each_has_a_page(longtail):
         assert "arXiv" in page or "CVPR" in page
         assert method.title in page
         assert all(f"{value:g}" in page for value in method.published.values())
-        for heading in ("Needs:", "Stages:", "Knobs of every method:", "Ours, balanced accuracy"):
+        for heading in ("Needs:", "Stages:", "Knobs of every method", "Ours, balanced accuracy"):
             assert heading in page
     assert "la_tau=1.3" in longtail("methods", "rcl")[1]
     assert "A hold-out, to choose norm_tau on" in longtail("methods", "tau-norm")[1]
     assert "2. 13 % of the epochs: logit; class-aware sampling" in longtail("methods", "crt")[1]
-    assert "fcc_gamma=1.0" in longtail("methods", "fcc")[1]
-    assert "fcc_gamma=0.0" not in longtail("methods", "fcc")[1]
+    assert "fcc_gamma=1\n" in longtail("methods", "fcc")[1]
+    assert "fcc_gamma=0\n" not in longtail("methods", "fcc")[1]
     assert longtail("methods", "rlc")[0] == 2
 
 

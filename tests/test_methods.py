@@ -64,7 +64,7 @@ def assert_prefixes_are_of_parts_of_the_model(recipe: Recipe) -> None:
     model = build_model("mlp-w8", (5,), DATA.num_classes, recipe.heads, 0)
     names = [name for name, _ in model.named_parameters()]
     prefixes = [group.prefix for group in recipe.groups]
-    prefixes += [prefix for stage in recipe.stages for prefix in (*stage.trains, *stage.reset)]
+    prefixes += [prefix for stage in recipe.stages for prefix in (*stage.trainable, *stage.reset)]
     for prefix in prefixes:
         assert any(has_prefix(name, prefix) for name in names), prefix
 

@@ -1,5 +1,7 @@
 """What methods leave behind: refitted classifiers, choices, and models that predict again."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from longtail.errors import DataError
 from longtail.launch import train
 from longtail.methods import METHODS
 from longtail.methods.tau_norm import normalise
+from longtail.nn.classifiers import NearestMean
 from longtail.recipe import Labelled
 from longtail.record import read_predictions
 from longtail.run import load
@@ -60,13 +63,16 @@ def balanced_accuracy(predicted, labels) -> float:
 
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory):
-    """Cross-entropy alone: what tau-norm and NCM start from."""
-    return run_of("ce", tmp_path_factory.mktemp("runs"), epochs=6)
+    """Cross-entropy alone, its last epoch: what tau-norm and NCM start from."""
+    data = dataclasses.replace(DATA, holdout=None)
+    return run_of("ce", tmp_path_factory.mktemp("runs"), data, epochs=6)
 
 
 def test_tau_norm_chooses_the_best_power_on_the_hold_out(joint, tmp_path):
     run = run_of("tau-norm", tmp_path, epochs=6)
-    assert run.record.selected_epoch == joint.record.selected_epoch
+    # Epochs are judged by the classifier that is not kept, so none is chosen.
+    assert (run.record.selected_epoch, run.record.selection) == (6, "last epoch")
+    assert run.record.best_on_test is None
     weight = joint.model.classifier.weight.detach().double().numpy()
     features, labels = features_of(joint, DATA.holdout), DATA.holdout.labels
     best, reached = None, -1.0
@@ -122,6 +128,16 @@ def test_ncm_predicts_the_nearest_mean_of_centred_unit_features(joint, tmp_path)
     expected = balanced_accuracy(distances.argmin(1), DATA.test.labels)
     assert run.record.metrics.test.balanced_accuracy == pytest.approx(expected)
     assert run.record.choices == {}
+
+
+def test_ncm_never_predicts_a_class_that_had_no_sample():
+    nearest = NearestMean(4, 3)
+    draw = torch.Generator().manual_seed(0)
+    features, labels = torch.randn(20, 4, generator=draw), torch.arange(20) % 2
+    nearest.fit(features, labels)
+    logits = nearest(torch.randn(50, 4, generator=draw))
+    assert logits.isfinite().all()
+    assert set(logits.argmax(1).tolist()) == {0, 1}
 
 
 def test_a_refit_is_done_again_where_it_was_not_reached(tmp_path):

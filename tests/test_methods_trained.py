@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from longtail.errors import DataError
+from longtail.errors import CheckpointError, DataError
 from longtail.keyed import fold
 from longtail.launch import teacher_of, train
 from longtail.nn.model import build_model
@@ -206,7 +206,7 @@ def teacher(tmp_path_factory):
 def test_a_teachers_logits_reach_the_loss_and_the_teacher_learns_nothing(teacher):
     knobs = {"teacher": str(teacher.folder), "routing": False}
     plan = plan_of("ride", knobs=knobs)
-    model = teacher_of(plan, VECTORS)
+    model = teacher_of(plan, VECTORS, None)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     steps = steps_of(plan, VECTORS, teacher=model)
     assert not changed(before, model.state_dict())
@@ -218,16 +218,21 @@ def test_a_teachers_logits_reach_the_loss_and_the_teacher_learns_nothing(teacher
     assert changed(untaught[0].after, steps[0].after)
 
 
-@pytest.mark.parametrize("other", ["classes", "inputs", "scale"])
+@pytest.mark.parametrize("other", ["classes", "inputs", "pictures"])
 def test_a_teacher_of_other_data_is_refused_before_training(teacher, other, tmp_path):
     split = vectors()
-    inputs = {"inputs": split.inputs[:, :4], "scale": 2 * split.inputs}.get(other, split.inputs)
+    inputs = split.inputs[:, :4] if other == "inputs" else split.inputs
+    data_hash = "1" * 64 if other == "pictures" else VECTORS.data_hash
     names = ("a", "b", "c") if other == "classes" else VECTORS.class_names
     data = dataclasses.replace(
-        VECTORS, train=dataclasses.replace(split, inputs=inputs), class_names=names, test=None
+        VECTORS,
+        train=dataclasses.replace(split, inputs=inputs),
+        class_names=names,
+        test=None,
+        data_hash=data_hash,
     )
-    said = {"classes": "class_names", "inputs": "input_shape", "scale": "mean"}[other]
-    with pytest.raises(DataError, match=f"teacher .* other {said} than"):
+    said = {"classes": "class_names", "inputs": "input_shape", "pictures": "hash"}[other]
+    with pytest.raises(DataError, match=f"teacher .* another {said} than"):
         train(
             data,
             "ride",
@@ -238,6 +243,36 @@ def test_a_teacher_of_other_data_is_refused_before_training(teacher, other, tmp_
             progress=False,
             out=tmp_path / "run",
         )
+
+
+def test_a_teacher_on_the_same_data_with_a_hold_out_of_its_own_is_refused(teacher, tmp_path):
+    with pytest.raises(DataError, match=r"teacher .* another holdout than"):
+        train(
+            VECTORS,
+            "ride",
+            knobs={"teacher": str(teacher.folder)},
+            holdout="0.2",
+            epochs=3,
+            batch_size=5,
+            backbone="mlp-w8",
+            progress=False,
+            out=tmp_path / "run",
+        )
+
+
+def test_no_teacher_is_found_before_data_are_read(tmp_path):
+    with pytest.raises(CheckpointError, match="--set teacher=nowhere"):
+        train("no-such-data", "ride", knobs={"teacher": "nowhere"}, out=tmp_path / "run")
+
+
+def test_a_router_does_not_shorten_the_lesson(tmp_path):
+    options = {"epochs": 3, "batch_size": 5, "backbone": "mlp-w8", "progress": False}
+    run = train(VECTORS, "ride", threads=1, precision="fp32", out=tmp_path / "r", **options)
+    model = run.model
+    model.router.score.bias.data.fill_(-1e3)  # always stop
+    inputs = torch.randn(4, 5)
+    assert torch.equal(model.full_logits(inputs), model(inputs[None]).logits)
+    assert not torch.equal(model.full_logits(inputs), model.predict(inputs)[0])
 
 
 def test_balms_meta_weights_move_in_its_second_stage_alone_and_the_same_again():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from longtail.errors import UsageError
-from longtail.nn.classifiers import CosineClassifier, LinearClassifier
+from longtail.nn.classifiers import CosineClassifier, LinearClassifier, class_means
 from longtail.nn.encoders import (
     BasicBlock,
     CifarResNet,
@@ -157,14 +157,31 @@ def test_logits_come_from_the_first_view_and_embeddings_view_after_view(generato
             assert torch.allclose(rows, embeddings, atol=1e-5)
 
 
+def test_a_cosine_classifier_starts_with_rows_of_length_one():
+    model = build_model("mlp-w6", (5,), 3, Heads(classifier="cosine"), seed=0)
+    assert model.classifier.weight.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_class_means_are_those_of_a_loop_and_zero_without_a_sample(generator):
+    features, labels = (
+        torch.randn(9, 4, generator=generator),
+        torch.tensor([2, 0, 2, 2, 0, 4, 4, 0, 0]),
+    )
+    means = class_means(features, labels, 6)
+    for label in range(6):
+        own = features[labels == label]
+        expected = own.mean(0) if len(own) else torch.zeros(4)
+        assert torch.allclose(means[label], expected, atol=1e-6)
+
+
 def test_each_views_features_are_scaled_before_the_heads_by_its_own_factors(generator):
     model = build_model("resnet8-w4", (8, 8, 3), 3, CONTRASTIVE, seed=0).eval()
     views = torch.randn(3, 2, 3, 8, 8, generator=generator)
     first, others = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.25])
     plain, scaled = model(views), model(views, Scales(first, others))
-    features = model.encoder(views[0]) * first[:, None]
+    features = model.encoder(views[0])
     assert torch.allclose(scaled.features, features, atol=1e-5)
-    assert torch.allclose(scaled.logits, model.classifier(features), atol=1e-5)
+    assert torch.allclose(scaled.logits, model.classifier(features * first[:, None]), atol=1e-5)
     features = model.encoder(views[1:].flatten(0, 1)) * others.repeat(2)[:, None]
     assert torch.allclose(scaled.embeddings, model.projection(features), atol=1e-5)
     assert not torch.allclose(plain.embeddings, scaled.embeddings)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from longtail.optim import (
-    Group,
+    ParameterGroup,
     build_optimiser,
     forget_momenta,
     learning_rate,
@@ -107,7 +107,11 @@ def test_a_group_has_its_own_rate_and_weight_decay():
         (name, torch.nn.Parameter(torch.ones(1)))
         for name in ("body.weight", "experts.1.weight", "experts.10.weight", "head.bias")
     ]
-    groups = (Group("experts.1", lr=0.1), Group("head.bias", weight_decay=0.0), Group("absent"))
+    groups = (
+        ParameterGroup("experts.1", lr=0.1),
+        ParameterGroup("head.bias", weight_decay=0.0),
+        ParameterGroup("absent"),
+    )
     optimiser = build_optimiser(named, Settings(lr=0.2, weight_decay=0.5, momentum=0.0), groups)
     set_learning_rate(optimiser, 0.3)
     for _, parameter in named:

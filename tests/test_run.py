@@ -148,13 +148,20 @@ def test_logit_adjustment_afterwards_is_that_of_the_posthoc_method(tmp_path, dat
         plain.evaluate(data, la_tau=-1)
 
 
-def test_the_largest_logits_alone_are_not_adjusted(finished, monkeypatch):
-    kept = read_predictions(finished.folder / "predictions-test.npz")
+def test_the_largest_logits_alone_are_not_adjusted(tmp_path, monkeypatch):
+    plain = train(tmp_path / "plain", tiny_dataset(kind="vector"), "ce")
+    kept = read_predictions(plain.folder / "predictions-test.npz")
     few = dataclasses.replace(kept, logit_classes=np.zeros(kept.logits.shape, np.int32))
     monkeypatch.setattr("longtail.run.read_predictions", lambda path: few)
     with pytest.raises(DataError, match="name the DATA"):
-        finished.evaluate(la_tau=1.0)
-    finished.evaluate()
+        plain.evaluate(la_tau=1.0)
+    plain.evaluate()
+
+
+def test_the_prior_is_not_taken_off_twice(finished, on_vectors):
+    for run in (finished, on_vectors):
+        with pytest.raises(UsageError, match="accounts for the class prior already"):
+            run.evaluate(la_tau=1.0)
 
 
 def test_other_data_are_refused(finished):

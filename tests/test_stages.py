@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from longtail.errors import UsageError
 from longtail.losses import CrossEntropyLoss
 from longtail.nn.heads import Heads
-from longtail.optim import Group
+from longtail.optim import ParameterGroup
 from longtail.optim.settings import Settings
 from longtail.recipe import Recipe, Restart, Stage, Term
 from longtail.training import epoch as epoch_module
@@ -122,7 +122,7 @@ def cosine_rate(step: int, steps: int) -> float:
 
 def test_each_step_has_the_rate_and_the_decay_of_its_stages_schedule():
     stages = (stage(1 / 3), stage(1 / 3, restart=SLOW), stage(1 / 3))
-    groups = (Group("classifier.bias", lr=0.5, weight_decay=0.0),)
+    groups = (ParameterGroup("classifier.bias", lr=0.5, weight_decay=0.0),)
     steps = steps_in(*stages, groups=groups)
     expected = [stepped_rate(step, 8) for step in range(8)]
     expected += [cosine_rate(step, 16) for step in range(16)]
@@ -151,7 +151,7 @@ def test_the_decay_of_the_run_comes_back_where_a_restart_has_none():
 
 @pytest.mark.parametrize("kind", ["vector", "photo"])
 def test_what_does_not_learn_stays_bit_for_bit_with_its_batch_norms_statistics(kind):
-    steps = steps_in(stage(1 / 3), stage(2 / 3, trains=("classifier",)), epochs=3, kind=kind)
+    steps = steps_in(stage(1 / 3), stage(2 / 3, trainable=("classifier",)), epochs=3, kind=kind)
     first, second = steps[:PER_EPOCH], steps[PER_EPOCH:]
     assert learnt(first) == set(first[0].before)
     assert learnt(second) == {"classifier.weight", "classifier.bias"}
@@ -160,7 +160,7 @@ def test_what_does_not_learn_stays_bit_for_bit_with_its_batch_norms_statistics(k
 
 
 def test_frozen_batch_norm_uses_the_statistics_that_it_keeps():
-    plan, dataset = hand_made(stage(0.5), stage(0.5, trains=("classifier",)), epochs=2)
+    plan, dataset = hand_made(stage(0.5), stage(0.5, trainable=("classifier",)), epochs=2)
     steps = steps_of(plan, dataset)
     frozen = fresh(plan, dataset).model
     frozen.load_state_dict(steps[-1].before)
@@ -172,7 +172,7 @@ def test_frozen_batch_norm_uses_the_statistics_that_it_keeps():
 
 
 def test_a_moving_norm_averages_on_and_nothing_else_of_the_frozen_part_moves():
-    second = stage(0.5, trains=("classifier",), moving_norm=True)
+    second = stage(0.5, trainable=("classifier",), moving_norm=True)
     steps = steps_in(stage(0.5), second, epochs=2)[PER_EPOCH:]
     statistics = {name for name in steps[0].before if "running" in name or "tracked" in name}
     assert statistics
@@ -180,7 +180,7 @@ def test_a_moving_norm_averages_on_and_nothing_else_of_the_frozen_part_moves():
 
 
 def test_a_stage_that_trains_everything_again_frees_what_was_held():
-    held, free = stage(0.5, trains=("classifier",)), stage(0.5)
+    held, free = stage(0.5, trainable=("classifier",)), stage(0.5)
     steps = steps_in(held, free, epochs=2)[PER_EPOCH:]
     assert learnt(steps) == set(steps[0].before)
 
@@ -195,7 +195,7 @@ def test_what_is_reset_takes_values_of_the_seed_whatever_was_there():
     stages = (stage(0.5), stage(0.5, reset=("classifier",)))
     last, first = at_the_second_stage(*stages)
     assert changed(last.after, first.before) == {"classifier.weight", "classifier.bias"}
-    other_past, same = at_the_second_stage(stage(0.5, trains=("encoder",)), stages[1])
+    other_past, same = at_the_second_stage(stage(0.5, trainable=("encoder",)), stages[1])
     assert "classifier.weight" in changed(last.after, other_past.after)
     assert torch.equal(same.before["classifier.weight"], first.before["classifier.weight"])
     _, other = at_the_second_stage(*stages, seed=1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from longtail.data.batches import Normalisation, fetch_from, normalise
 from longtail.data.dataset import Split
 from longtail.metrics import summarise
+from longtail.nn.experts import ExpertModel
 from longtail.nn.model import AnyModel
 from longtail.record import Predictions, SplitMetrics, predictions_of
 
@@ -85,6 +86,24 @@ def encode(
             with autocast(device, precision):
                 features.append(model.features(inputs).float())
     return torch.cat(features)
+
+
+@torch.no_grad()
+def mean_experts(
+    model: ExpertModel,
+    split: Split,
+    *,
+    statistics: Normalisation,
+    device: torch.device,
+    precision: str,
+) -> float:
+    """How many experts are asked a sample, on average; modes as in `score`."""
+    asked = 0
+    with evaluating(model):
+        for inputs in _plain_batches(split, statistics, device):
+            with autocast(device, precision):
+                asked += int(model.predict_routed(inputs)[1].sum())
+    return asked / len(split)
 
 
 @contextlib.contextmanager

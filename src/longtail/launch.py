@@ -6,41 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from longtail.data.batches import Normalisation
-from longtail.data.dataset import Dataset, Split
+from longtail.data.dataset import Dataset
 from longtail.data.load import load_dataset, prepare
-from longtail.errors import DataError, UsageError, printable
-from longtail.evaluation import as_predictions, measure
+from longtail.errors import CheckpointError, DataError, UsageError, printable
 from longtail.methods.resolve import RecipeKind, resolve
-from longtail.nn.encoders import count_parameters, default_backbone
-from longtail.nn.model import AnyModel, Model
-from longtail.nn.weights import write_weights
-from longtail.prior import groups
-from longtail.recipe import Choices, DataInfo
-from longtail.record import (
-    DataSummary,
-    Provenance,
-    Record,
-    RunMetrics,
-    SplitMetrics,
-    hardware,
-    revision,
-    source_hash,
-    versions,
-)
+from longtail.nn.encoders import default_backbone
+from longtail.nn.model import AnyModel
+from longtail.recipe import DataInfo
 from longtail.run import Run, load
 from longtail.training.decisions import Switch, decisions_line, pixels_seen
 from longtail.training.feed import sampler_lines
+from longtail.training.finish import finish, summarise_data
 from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
 from longtail.training.loop import fit, initial_state, num_steps
 from longtail.training.plan import Plan, configuration, make_plan
-from longtail.training.scoring import encode_split, score_split
-from longtail.training.state import TrainState
 from longtail.training.threads import torch_threads
 
-_RECORDED_VERSIONS = ("longtail", "torch", "torchvision", "numpy", "pillow", "safetensors")
 _FEW_STEPS = 500
 _STANDING_IN = DataInfo(np.ones(1000, np.int64))
 
@@ -108,7 +90,9 @@ def train(
         raise UsageError(f"--seed {seed}: it must lie in 0..{2**32 - 1}.")
     # Names and the folder are checked before data are read, which may take minutes, and before
     # anything is written into a folder that may not be a run's.
-    resolve(method, _STANDING_IN, knobs=knobs, recipe=recipe)
+    teacher = resolve(method, _STANDING_IN, knobs=knobs, recipe=recipe).recipe.teacher
+    if teacher is not None:
+        load_teacher(teacher)
     stored_configuration(folder, resume)
     with locked(folder):
         stored = stored_configuration(folder, resume)
@@ -137,7 +121,6 @@ def train(
         )
         options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
         with torch_threads(plan.decisions.threads):
-            teacher = teacher_of(plan, dataset)
             state = initial_state(plan, dataset)
             notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
             if progress:
@@ -152,13 +135,14 @@ def train(
                 plan,
                 dataset,
                 state,
-                teacher=teacher,
+                teacher=teacher_of(plan, dataset, holdout),
                 folder=folder,
                 checkpoint_seconds=checkpoint_seconds,
                 progress=progress,
             )
             command = command_of(data, plan, options, folder)
-            return finish(folder, plan, dataset, state, holdout=holdout, command=command)
+            finish(folder, plan, dataset, state, holdout=holdout, command=command)
+            return load(folder)
 
 
 def default_folder(data: str | Dataset, method: str, seed: int) -> Path:
@@ -167,95 +151,38 @@ def default_folder(data: str | Dataset, method: str, seed: int) -> Path:
     return Path("runs") / f"{name}-{method}-s{seed}"
 
 
-def finish(
-    folder: Path,
-    plan: Plan,
-    dataset: Dataset,
-    state: TrainState,
-    *,
-    holdout: str | None,
-    command: str,
-) -> Run:
-    """Evaluate the selected epoch and write the model, the predictions and the record."""
-    if state.selected_model:
-        state.model.load_state_dict(state.selected_model)
-    choices = refit_classifier(plan, dataset, state.model)
-    write_weights(folder / "model.safetensors", state.model)
-    metrics = {
-        name: _evaluate_split(folder, plan, dataset, state.model, name, split)
-        for name, split in (("test", dataset.test), ("holdout", dataset.holdout))
-    }
-    record = Record(
-        method=plan.resolved.method,
-        recipe=plan.resolved.recipe_kind,
-        knobs=plan.resolved.knobs,
-        settings=dataclasses.asdict(plan.resolved.settings),
-        backbone=plan.backbone,
-        seed=plan.seed,
-        data=summarise_data(dataset, plan.statistics, holdout),
-        decisions=plan.decisions,
-        provenance=_provenance(plan, state),
-        metrics=RunMetrics(**metrics),
-        selected_epoch=state.selected_epoch or plan.resolved.settings.epochs,
-        selection="hold-out" if state.selected_epoch else "last epoch",
-        best_on_test=state.best_on_test,
-        choices=choices,
-        command=command,
-    )
-    record.write(folder / "record.json")
-    return load(folder)
-
-
-def refit_classifier(plan: Plan, dataset: Dataset, model: AnyModel) -> Choices:
-    """What the method does to the classifier once training is over, and what it chose thereby."""
-    refit = plan.resolved.recipe.refit
-    if refit is None:
-        return {}
-    assert isinstance(model, Model)  # experts have no one classifier
-    holdout = encode_split(plan, model, dataset.holdout) if dataset.holdout else None
-    return refit.function(model, encode_split(plan, model, dataset.train), holdout)
-
-
-def teacher_of(plan: Plan, dataset: Dataset) -> AnyModel | None:
+def teacher_of(plan: Plan, dataset: Dataset, holdout: str | None) -> AnyModel | None:
     """The model of the finished run that the recipe learns from, on the plan's device.
 
     Raises:
-        DataError: it was trained on other classes or inputs.
+        DataError: it was trained on other data: it may have seen what this run is tested on.
         CheckpointError: no finished run, or a corrupt one.
     """
     path = plan.resolved.recipe.teacher
     if path is None:
         return None
-    run = load(path)
-    known, wanted = run.record.data, summarise_data(dataset, plan.statistics, None)
-    for name in ("class_names", "input_shape", "mean", "std"):
-        if getattr(known, name) != getattr(wanted, name):
+    run = load_teacher(path)
+    known, wanted = run.record.data, summarise_data(dataset, plan.statistics, holdout)
+    for name in ("class_names", "hash", "holdout", "train_counts", "input_shape"):
+        there, here = getattr(known, name), getattr(wanted, name)
+        if there != here:
             raise DataError(
-                f"The teacher {path} was trained on {known.name} with other {name} than "
-                f"{dataset.name}; train a teacher on the same data."
+                f"The teacher {path} was trained on {known.name} with another {name} than this run "
+                f"of {dataset.name}; train a teacher on the same data, cut and hold-out."
             )
     return run.model.to(plan.device).requires_grad_(False)
 
 
-def summarise_data(dataset: Dataset, statistics: Normalisation, holdout: str | None) -> DataSummary:
-    """A dataset as its runs' records keep it."""
-    pictures = dataset.kind != "vector"
-    return DataSummary(
-        name=dataset.name,
-        source=dataset.source,
-        hash=dataset.data_hash,
-        kind=dataset.kind,
-        class_names=dataset.class_names,
-        train_counts=tuple(dataset.counts.tolist()),
-        groups={name: tuple(ids) for name, ids in groups(dataset.counts).items()},
-        test_size=len(dataset.test) if dataset.test else 0,
-        holdout=holdout,
-        input_shape=dataset.input_shape,
-        image_size=dataset.input_shape[0] if pictures else None,
-        mean=statistics.mean,
-        std=statistics.std,
-        notes=dataset.notes,
-    )
+def load_teacher(path: str) -> Run:
+    """The finished run at `path`.
+
+    Raises:
+        CheckpointError: there is none; the message names the knob.
+    """
+    try:
+        return load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"--set teacher={path}: {error}") from error
 
 
 def command_of(data: str | Dataset, plan: Plan, options: Mapping[str, object], folder: Path) -> str:
@@ -285,35 +212,6 @@ def command_of(data: str | Dataset, plan: Plan, options: Mapping[str, object], f
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         words += ["--set", f"{name}={text}"]
     return shlex.join(words)
-
-
-def _evaluate_split(
-    folder: Path, plan: Plan, dataset: Dataset, model: AnyModel, name: str, split: Split | None
-) -> SplitMetrics | None:
-    """Write `predictions-NAME.npz` and return the metrics."""
-    if split is None:
-        return None
-    scores = score_split(plan, model, split)
-    with torch.no_grad():
-        prototypes = model.eval().prototypes()
-    as_predictions(scores, split, prototypes).write(folder / f"predictions-{name}.npz")
-    return measure(scores, split, dataset.counts)
-
-
-def _provenance(plan: Plan, state: TrainState) -> Provenance:
-    gpu = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else None
-    return Provenance(
-        source_hash=source_hash(),
-        revision=revision(),
-        versions=versions(_RECORDED_VERSIONS),
-        hardware=hardware(gpu),
-        seconds=round(state.seconds, 3),
-        images_per_second=round(
-            state.step * plan.resolved.settings.batch_size / max(state.seconds, 1e-9), 1
-        ),
-        parameters=count_parameters(state.model),
-        steps=state.step,
-    )
 
 
 def length_of(plan: Plan, dataset: Dataset) -> str:

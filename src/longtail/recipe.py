@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from longtail.data.views import Role
 from longtail.nn.heads import Heads
 from longtail.nn.model import Model
-from longtail.optim import Group
+from longtail.optim import ParameterGroup
 from longtail.optim.settings import Settings
 
 Output = Literal[
@@ -122,7 +122,7 @@ class Stage:
         sampler: name that `longtail.data.samplers.sampler` knows, perhaps with a parameter
             ("class-aware:8"), of the first view's pictures.
         contrast_sampler: of the other views' pictures; None shows all views of the same ones.
-        trains: prefixes of the names of the parameters that learn; () is all of them.
+        trainable: prefixes of the names of the parameters that learn; () is all of them.
         moving_norm: whether batch norm in parts that do not learn goes on averaging statistics.
         reset: prefixes of what starts from fresh values.
         restart: an own schedule; None goes on with the one before.
@@ -133,7 +133,7 @@ class Stage:
     share: float = 1.0
     sampler: str = "instance"
     contrast_sampler: str | None = None
-    trains: tuple[str, ...] = ()
+    trainable: tuple[str, ...] = ()
     moving_norm: bool = False
     reset: tuple[str, ...] = ()
     restart: Restart | None = None
@@ -214,7 +214,7 @@ class Recipe:
     posthoc: Callable[[Tensor], Tensor] | None = None
     compression: Compression | None = None
     feature_factors: FeatureFactors | None = None
-    groups: tuple[Group, ...] = ()
+    groups: tuple[ParameterGroup, ...] = ()
     refit: Refit | None = None
     teacher: str | None = None
 
@@ -226,12 +226,18 @@ class Paper:
     Attributes:
         settings: from what is known of the data.
         first_view: role of the classifier's view.
-        knobs: the paper's values of the method's knobs.
+        knobs: the paper's values of the method's knobs, perhaps by what is known of the data.
     """
 
     settings: Callable[[DataInfo], Settings]
     first_view: Role = "strong"
-    knobs: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    knobs: Mapping[str, object] | Callable[[DataInfo], Mapping[str, object]] = dataclasses.field(
+        default_factory=dict
+    )
+
+    def knobs_for(self, data: DataInfo) -> dict[str, object]:
+        """The paper's knobs on these data."""
+        return dict(self.knobs(data) if callable(self.knobs) else self.knobs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,11 +16,12 @@ from longtail.data.decode import decode
 from longtail.data.load import SOURCES, load_dataset
 from longtail.errors import CheckpointError, DataError, UsageError
 from longtail.evaluation import Scores, score
+from longtail.losses import posthoc_logit_adjustment
+from longtail.methods.describe import knows_prior
 from longtail.methods.resolve import Resolved, resolve
 from longtail.metrics import confusion_matrix, summarise_confusion
 from longtail.nn.model import AnyModel, build_model
 from longtail.nn.weights import read_weights
-from longtail.prior import log_prior
 from longtail.recipe import DataInfo
 from longtail.record import Predictions, Record, SplitMetrics, read_predictions, read_record
 
@@ -88,8 +89,7 @@ class Run:
         """Metrics on the test split of `data`, or on the run's own.
 
         With `la_tau` the logits are adjusted first: f - la_tau * log pi, pi the training prior
-        (Menon et al. 2021, arXiv 2007.07314, Eq. 9). That is for losses that ignore the imbalance;
-        a prior-aware method (see `longtail methods`) would be corrected twice.
+        (Menon et al. 2021, arXiv 2007.07314, Eq. 9), for methods whose loss ignores the prior.
 
         Args:
             data: what `train` takes, with the same classes: its test split, or all of it where it
@@ -98,7 +98,7 @@ class Run:
 
         Raises:
             DataError: no test split, other classes, or inputs of another shape.
-            UsageError: a negative `la_tau`.
+            UsageError: a negative `la_tau`, or one for a method that knows the prior already.
             CheckpointError: the run's files are missing or corrupt.
         """
         confusion = self.confusion(data, la_tau=la_tau)
@@ -109,8 +109,7 @@ class Run:
     ) -> npt.NDArray[np.int64]:
         """Confusion matrix int64 [c, c], row = true class; arguments and errors as `evaluate`."""
         num_classes = len(self.record.data.class_names)
-        if not la_tau >= 0:
-            raise UsageError(f"la_tau is {la_tau}; it must be at least 0.")
+        self._check_adjustable(la_tau)
         if data is None:
             if self.record.metrics.test is None:
                 raise DataError(f"{self.folder}: trained without a test split; name some DATA.")
@@ -119,6 +118,15 @@ class Run:
         test = self._test_split(data)
         predicted = np.asarray(self._adjusted(self.score(test).logits, la_tau).argmax(1), np.int64)
         return confusion_matrix(test.labels, predicted, num_classes)
+
+    def _check_adjustable(self, la_tau: float) -> None:
+        if not la_tau >= 0:
+            raise UsageError(f"la_tau is {la_tau}; it must be at least 0.")
+        if la_tau and knows_prior(self.resolved.recipe):
+            raise UsageError(
+                f"{self.folder}: {self.record.method} accounts for the class prior already, and "
+                "adjusting its logits would do so twice. Adjust a run of ce, for example."
+            )
 
     def _kept_classes(self, kept: Predictions, la_tau: float) -> npt.NDArray[np.int64]:
         """The predicted classes of kept predictions, adjusted or as they were."""
@@ -133,8 +141,11 @@ class Run:
         return np.asarray(logits.argmax(1), np.int64)
 
     def _adjusted(self, logits: npt.NDArray[np.float32], la_tau: float) -> npt.NDArray[np.float32]:
-        prior = log_prior(self.record.data.train_counts)
-        return np.asarray(logits - la_tau * prior, np.float32) if la_tau else logits
+        if not la_tau:
+            return logits
+        counts = torch.tensor(self.record.data.train_counts)
+        adjusted = posthoc_logit_adjustment(torch.from_numpy(logits), counts, la_tau=la_tau)
+        return adjusted.numpy()
 
     def predict(
         self, images: Sequence[str | Path] | npt.NDArray[np.generic], top_k: int = 1

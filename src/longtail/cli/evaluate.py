@@ -24,15 +24,16 @@ def evaluate(
     ] = False,
 ) -> None:
     """Print a run's metrics on its test split, or measure them on other data."""
-    from longtail.cli.show import metrics_lines
+    from longtail.cli.show import choices_lines, metrics_lines
     from longtail.metrics import summarise_confusion
     from longtail.run import load
 
     finished = load(run)
     confusion = finished.confusion(data, la_tau=la_tau)
     metrics = summarise_confusion(confusion, finished.record.data.train_counts)
-    name = f"{data or finished.record.data.name} ({confusion.sum():,} samples)"
-    typer.echo("\n".join(metrics_lines(name, metrics)))
+    adjusted = f", logits adjusted by la_tau {la_tau:g}" if la_tau else ""
+    name = f"{data or finished.record.data.name} ({confusion.sum():,} samples{adjusted})"
+    typer.echo("\n".join([*metrics_lines(name, metrics), *choices_lines(finished.record)]))
     if per_class:
         typer.echo("\n".join(_class_lines(finished.record, confusion)))
 

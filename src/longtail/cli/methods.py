@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 if TYPE_CHECKING:
+    from longtail.methods.resolve import Knob
     from longtail.recipe import Method
 
 
@@ -34,6 +35,7 @@ def _table(methods: dict[str, "Method"]) -> Iterator[str]:
 
 
 def _page(name: str, method: "Method") -> Iterator[str]:
+    from longtail.data.samplers import SAMPLERS
     from longtail.methods.resolve import knobs_of, shared_knobs
 
     yield f"{name}: {method.title} ({method.reference}, {method.year})"
@@ -45,16 +47,36 @@ def _page(name: str, method: "Method") -> Iterator[str]:
     if own:
         yield ""
         yield "Knobs (--set KNOB=VALUE), with their defaults:"
-        yield from (f"  {knob.name}={_shown(knob.default)}" for knob in own.values())
-    if method.paper:
-        changed = [f"{k}={_shown(v)}" for k, v in method.paper.knobs.items()]
-        yield f"With --recipe paper: {', '.join([*changed, 'training as the paper has it'])}."
+        yield from (f"  {_knob(knob)}" for knob in own.values())
     yield ""
-    yield "Knobs of every method:"
+    yield from _paper(name, method)
+    yield ""
+    yield "Knobs of every method (a stage with a schedule of its own keeps that):"
     shared = {key: knob for key, knob in shared_knobs().items() if key not in own}
-    yield from (f"  {knob.name}={_shown(knob.default)}" for knob in shared.values())
+    yield from (f"  {_knob(knob)}" for knob in shared.values())
+    yield f"Samplers: {', '.join(SAMPLERS)}."
     yield ""
     yield from _numbers(name, method)
+
+
+def _paper(name: str, method: "Method") -> Iterator[str]:
+    """What --recipe paper changes; on CIFAR-100-LT where it depends on the data."""
+    if method.paper is None:
+        yield "--recipe paper is the common recipe: nothing else is known of the paper's."
+        return
+    from longtail.data.cut import long_tail_counts
+    from longtail.methods.resolve import resolve
+    from longtail.recipe import DataInfo
+
+    data = DataInfo(long_tail_counts(500, 100, 100.0))
+    resolved = resolve(name, data, recipe="paper")
+    settings = resolved.settings
+    knobs = "".join(f", {k}={_shown(v)}" for k, v in method.paper.knobs_for(data).items())
+    yield (
+        f"With --recipe paper (CIFAR-100-LT): {settings.epochs} epochs of batches of "
+        f"{settings.batch_size}, {settings.schedule} schedule from {settings.lr:g}, weight decay "
+        f"{settings.weight_decay:g}, {resolved.recipe.views[0]} views for the classifier{knobs}."
+    )
 
 
 def _recipe(name: str) -> Iterator[str]:
@@ -80,7 +102,7 @@ def _numbers(name: str, method: "Method") -> Iterator[str]:
         yield "Published top-1 accuracy, per cent (others' training, never ours):"
         yield from (f"  {data}: {value:g}" for data, value in method.published.items())
     else:
-        yield "No published number under imbalance 100 is listed."
+        yield "No published number is listed."
     yield "Ours, balanced accuracy on test, per cent:"
     own = measured(name)
     for row in own:
@@ -93,5 +115,14 @@ def _numbers(name: str, method: "Method") -> Iterator[str]:
         yield "  not measured yet"
 
 
+def _knob(knob: "Knob") -> str:
+    """`name=default`, and the choices where there are some."""
+    choices = get_args(knob.type) if get_origin(knob.type) is Literal else ()
+    others = [str(choice) for choice in choices if choice != knob.default]
+    return f"{knob.name}={_shown(knob.default)}" + (f"  (or {', '.join(others)})" if others else "")
+
+
 def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

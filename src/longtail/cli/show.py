@@ -1,7 +1,7 @@
 """Numbers as lines of text, the same in every verb."""
 
 from longtail.errors import printable
-from longtail.record import SplitMetrics
+from longtail.record import Record, SplitMetrics
 
 
 def percent(fraction: float | None) -> str:
@@ -27,6 +27,14 @@ def metrics_lines(name: str, metrics: SplitMetrics) -> list[str]:
         f"  many {percent(metrics.many)}  medium {percent(metrics.medium)}  "
         f"few {percent(metrics.few)}  all pictures {percent(metrics.accuracy)}{absent}",
     ]
+
+
+def choices_lines(record: Record) -> list[str]:
+    """What a run chose for itself, and how many experts its router asks."""
+    lines = [f"{name} {value:g}, chosen on the hold-out" for name, value in record.choices.items()]
+    if record.experts_asked is not None:
+        lines.append(f"{record.experts_asked:.2f} experts asked a sample")
+    return lines
 
 
 def _classes(number: int) -> str:

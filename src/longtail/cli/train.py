@@ -74,7 +74,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing run.")] = False,
 ) -> None:
     """Train a method on data; leaves a run folder with its record, log, predictions and model."""
-    from longtail.cli.show import metrics_lines
+    from longtail.cli.show import choices_lines, metrics_lines
     from longtail.launch import train as train_run
     from longtail.methods.resolve import parse_assignments
 
@@ -102,4 +102,5 @@ def train(
     for name, metrics in (("test", measured.test), ("hold-out", measured.holdout)):
         if metrics is not None:
             typer.echo("\n".join(metrics_lines(name, metrics)))
-    typer.echo(f"Kept in {run.folder}")
+    for line in (*choices_lines(run.record), f"Kept in {run.folder}"):
+        typer.echo(line)

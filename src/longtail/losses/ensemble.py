@@ -1,4 +1,4 @@
-"""Losses of several experts on a shared trunk: each its own, diversity, a teacher's lesson.
+"""Losses of several experts on a shared trunk: each its own, and diversity.
 
 Letters: b batch, k experts, c classes.
 """

@@ -1,5 +1,6 @@
 """BALMS: Balanced Softmax on frozen features, with batches drawn by a meta sampler."""
 
+import dataclasses
 from functools import partial
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 
 from longtail.losses import BalancedSoftmaxLoss, CrossEntropyLoss
 from longtail.methods.knobs import above_zero, at_least, share
-from longtail.methods.settings import balms_settings
+from longtail.methods.settings import balanced_softmax_settings
 from longtail.nn.heads import Heads
+from longtail.optim.settings import Settings
 from longtail.recipe import (
     DataInfo,
     MetaSampling,
@@ -63,7 +65,7 @@ def balms(
             Stage(
                 (balanced,),
                 share=head_share,
-                trains=("classifier",),
+                trainable=("classifier",),
                 reset=("classifier",),
                 restart=Restart(lr=head_lr, weight_decay=5e-4),
                 meta=MetaSampling(
@@ -78,6 +80,15 @@ def balanced_softmax_each(log_counts: Tensor, logits: Tensor, labels: Tensor) ->
     """Balanced Softmax of each sample, [b], of logits [b, c]."""
     prior = log_counts.to(logits.device, logits.dtype)
     return F.cross_entropy(logits + prior, labels, reduction="none")
+
+
+def balms_settings(data: DataInfo) -> Settings:
+    """Balanced Softmax's 13,000 steps and 2,000 more for the head.
+
+    Source: Ren et al. 2020, arXiv 2007.10740, and the authors' configuration.
+    """
+    both = balanced_softmax_settings(data)
+    return dataclasses.replace(both, epochs=max(2, round(both.epochs * 15 / 13)))
 
 
 METHOD = Method(

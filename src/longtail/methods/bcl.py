@@ -1,7 +1,7 @@
 """BCL: balanced contrastive learning."""
 
-from longtail.methods.branch import contrastive_branch
-from longtail.methods.settings import bcl_settings
+from longtail.methods.contrastive import contrastive_branch
+from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo, Method, Paper, Recipe
 
 
@@ -43,6 +43,12 @@ def bcl(
         hidden_width=hidden_width,
         embedding_width=embedding_width,
     )
+
+
+def bcl_settings(data: DataInfo) -> Settings:
+    """BCL's CIFAR settings: RCL's, at a rate of 0.15 (Zhu et al. 2022, arXiv 2207.09052)."""
+    del data
+    return Settings(lr=0.15)
 
 
 METHOD = Method(

@@ -1,6 +1,6 @@
 """BCL+RCL: balanced contrastive learning rebalanced by class frequency."""
 
-from longtail.methods.branch import contrastive_branch
+from longtail.methods.contrastive import contrastive_branch
 from longtail.recipe import CompressionSide, DataInfo, Method, Recipe
 
 

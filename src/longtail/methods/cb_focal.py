@@ -4,7 +4,7 @@ from longtail.losses import ClassBalancedFocalLoss
 from longtail.methods.knobs import at_least, below_one
 from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
-from longtail.optim import Group
+from longtail.optim import ParameterGroup
 from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
 
 
@@ -25,9 +25,9 @@ def cb_focal(data: DataInfo, *, beta: float = 0.9999, gamma: float = 1.0) -> Rec
     term = Term("logit", 1.0, ClassBalancedFocalLoss(data.class_counts, beta, gamma))
     return Recipe(
         views=("strong",),
-        heads=Heads(rare_start=True),
+        heads=Heads(classifier="rare"),
         stages=(Stage((term,)),),
-        groups=(Group("classifier.bias", weight_decay=0.0),),
+        groups=(ParameterGroup("classifier.bias", weight_decay=0.0),),
     )
 
 

@@ -10,6 +10,7 @@ def crt(
     *,
     head_share: float = HEAD_SHARE,
     head_lr: float = 0.1,
+    head_sampler: str = "class-aware",
     moving_norm: bool = False,
 ) -> Recipe:
     """Cross-entropy, then a fresh linear classifier on class-aware batches and frozen features.
@@ -22,6 +23,7 @@ def crt(
         data: class counts.
         head_share: part of training for the classifier alone, in (0, 1).
         head_lr: rate that the classifier starts with, above 0.
+        head_sampler: of the classifier's batches, by name.
         moving_norm: lets the frozen encoder's batch norm go on averaging statistics, as the
             authors' code does by its calls to `train()`; off, the encoder stays as it is.
     """
@@ -34,7 +36,8 @@ def crt(
             head_stage(
                 head_share,
                 head_lr,
-                trains="classifier",
+                head_sampler,
+                trainable="classifier",
                 reset=("classifier",),
                 moving_norm=moving_norm,
             ),

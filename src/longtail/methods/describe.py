@@ -2,8 +2,15 @@
 
 from collections.abc import Iterator
 
+from longtail.losses import LogitAdjustedLoss
 from longtail.nn.heads import Heads
 from longtail.recipe import Recipe, Stage
+
+
+def knows_prior(recipe: Recipe) -> bool:
+    """Whether what is predicted is freed of the class prior already, by a loss or afterwards."""
+    losses = (term.loss for term in recipe.stages[-1].terms)
+    return recipe.posthoc is not None or any(isinstance(x, LogitAdjustedLoss) for x in losses)
 
 
 def needs(recipe: Recipe) -> Iterator[str]:
@@ -24,10 +31,14 @@ def needs(recipe: Recipe) -> Iterator[str]:
 def stages(recipe: Recipe) -> Iterator[str]:
     """Each stage in a line."""
     yield from (_stage(number, stage) for number, stage in enumerate(recipe.stages, start=1))
+    if any(callable(term.weight) for stage in recipe.stages for term in stage.terms):
+        yield "The weights of the terms change as training goes on."
+    if recipe.feature_factors:
+        yield f"Class factors on features after {100 * recipe.feature_factors.start:.3g} %."
     if recipe.refit:
         yield "After training the classifier is computed from features."
     if recipe.posthoc:
-        yield "Test logits are adjusted."
+        yield "The logits are adjusted before prediction."
 
 
 def _parts(heads: Heads) -> Iterator[str]:
@@ -48,10 +59,10 @@ def _stage(number: int, stage: Stage) -> str:
     ]
     if stage.contrast_sampler:
         parts.append(f"{stage.contrast_sampler} sampling of the other views")
-    if stage.trains:
-        parts.append(f"trains {', '.join(stage.trains)}")
+    if stage.trainable:
+        parts.append(f"trains {', '.join(stage.trainable)}")
     if stage.reset:
         parts.append(f"{', '.join(stage.reset)} from fresh values")
     if stage.restart:
-        parts.append(f"rate {stage.restart.lr:g} from its start")
+        parts.append(f"its own {stage.restart.schedule} schedule from {stage.restart.lr:g}")
     return f"{number}. {'; '.join(parts)}"

@@ -1,12 +1,15 @@
 """DRO-LT: features that are robust to where the class centroids really are."""
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
 from longtail.losses import CrossEntropyLoss, RobustCentroidLoss
 from longtail.methods.knobs import above_zero, at_least, share
-from longtail.methods.settings import dro_settings
+from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
+from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo, Method, Paper, Recipe, Restart, Stage, Term
 
 
@@ -64,14 +67,14 @@ def dro_lt(
                 ),
                 share=robust_share,
                 sampler="class-aware",
-                trains=("encoder", "radii"),
+                trainable=("encoder", "radii"),
                 restart=_constant(robust_lr),
             ),
             Stage(
                 (_cross_entropy(),),
                 share=head_share,
                 sampler="class-aware",
-                trains=("classifier",),
+                trainable=("classifier",),
                 restart=_constant(head_lr),
             ),
         ),
@@ -84,6 +87,14 @@ def _cross_entropy(class_weights: npt.NDArray[np.float64] | None = None) -> Term
 
 def _constant(lr: float) -> Restart:
     return Restart(lr=lr, schedule="step", weight_decay=1e-4)
+
+
+def dro_settings(data: DataInfo) -> Settings:
+    """LDAM-DRW's recipe for 200 epochs, then 80 for the encoder and 20 for the head.
+
+    Source: Samuel and Chechik 2021, arXiv 2104.03066, and the authors' code.
+    """
+    return dataclasses.replace(ldam_settings(data), epochs=300)
 
 
 METHOD = Method(

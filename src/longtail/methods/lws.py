@@ -10,6 +10,7 @@ def lws(
     *,
     head_share: float = HEAD_SHARE,
     head_lr: float = 0.1,
+    head_sampler: str = "class-aware",
     moving_norm: bool = False,
 ) -> Recipe:
     """Cross-entropy, then one factor a class on the logits, learned on class-aware batches.
@@ -22,6 +23,7 @@ def lws(
         data: class counts.
         head_share: part of training for the factors alone, in (0, 1).
         head_lr: rate that they start with, above 0.
+        head_sampler: of the factors' batches, by name.
         moving_norm: lets the frozen encoder's batch norm go on averaging statistics.
     """
     del data  # the sampler balances, not the loss
@@ -29,8 +31,16 @@ def lws(
         views=("strong",),
         heads=Heads(classifier="scaled"),
         stages=(
-            representation(head_share, trains=("encoder", "classifier.weight", "classifier.bias")),
-            head_stage(head_share, head_lr, trains="classifier.scale", moving_norm=moving_norm),
+            representation(
+                head_share, trainable=("encoder", "classifier.weight", "classifier.bias")
+            ),
+            head_stage(
+                head_share,
+                head_lr,
+                head_sampler,
+                trainable="classifier.scale",
+                moving_norm=moving_norm,
+            ),
         ),
     )
 

@@ -75,5 +75,5 @@ def feature_factors(data: DataInfo, gamma: float) -> npt.NDArray[np.float32]:
 
 def _sampled(stage: Stage, name: str) -> Stage:
     other = name if stage.contrast_sampler == "instance" else stage.contrast_sampler
-    own = name if stage.sampler == "instance" else stage.sampler
+    own = name if stage.sampler == "instance" and not stage.meta else stage.sampler
     return dataclasses.replace(stage, sampler=own, contrast_sampler=other)

@@ -1,10 +1,12 @@
 """NCM: the nearest class mean of features trained with cross-entropy."""
 
-from longtail.methods.decoupled import cross_entropy
+import dataclasses
+
+from longtail.methods.ce import ce
 from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
 from longtail.nn.model import Model
-from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Recipe, Refit, Stage
+from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Recipe, Refit
 
 
 def ncm(data: DataInfo) -> Recipe:
@@ -13,13 +15,7 @@ def ncm(data: DataInfo) -> Recipe:
     Kang et al. 2020 (arXiv 1910.09217), 4.2: features are centred and set to length 1, distances
     are Euclidean. The published number is of their ResNeXt-50 on ImageNet-LT.
     """
-    del data  # every class has one mean, however many samples it is of
-    return Recipe(
-        views=("strong",),
-        heads=Heads(nearest_mean=True),
-        stages=(Stage((cross_entropy(),)),),
-        refit=Refit(fit_means),
-    )
+    return dataclasses.replace(ce(data), heads=Heads(nearest_mean=True), refit=Refit(fit_means))
 
 
 def fit_means(model: Model, train: Labelled, holdout: Labelled | None) -> Choices:

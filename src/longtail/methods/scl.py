@@ -1,6 +1,6 @@
 """SCL: supervised contrastive learning beside a logit-adjusted classifier."""
 
-from longtail.methods.branch import contrastive_branch
+from longtail.methods.contrastive import contrastive_branch
 from longtail.recipe import DataInfo, Method, Recipe
 
 

@@ -1,18 +1,19 @@
 """tau-norm: a trained classifier whose class weights are brought to more equal norms."""
 
+import dataclasses
 from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from longtail.methods.decoupled import cross_entropy
+from longtail.methods.ce import ce
 from longtail.methods.knobs import at_least
 from longtail.methods.settings import ldam_settings
-from longtail.nn.classifiers import LinearClassifier, normalise_weights
-from longtail.nn.heads import Heads
+from longtail.metrics import balanced_accuracy, confusion_matrix
+from longtail.nn.classifiers import LinearClassifier, tau_normalised
 from longtail.nn.model import Model
-from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Recipe, Refit, Stage
+from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Recipe, Refit
 
 GRID = tuple(round(0.1 * step, 1) for step in range(21))
 """Exponents that are tried on the hold-out: 0 to 2 in steps of 0.1, as the authors'."""
@@ -30,20 +31,15 @@ def tau_norm(data: DataInfo, *, norm_tau: float | Literal["auto"] = "auto") -> R
         data: class counts.
         norm_tau: the power, 0 or more, or "auto".
     """
-    del data  # the norms of the weights tell the imbalance
     if norm_tau != "auto":
         at_least("norm_tau", norm_tau, 0)
-    return Recipe(
-        views=("strong",),
-        heads=Heads(),
-        stages=(Stage((cross_entropy(),)),),
-        refit=Refit(
-            partial(normalise, norm_tau=norm_tau),
-            chooses="norm_tau" if norm_tau == "auto" else None,
-        ),
+    refit = Refit(
+        partial(normalise, norm_tau=norm_tau), chooses="norm_tau" if norm_tau == "auto" else None
     )
+    return dataclasses.replace(ce(data), refit=refit)
 
 
+@torch.no_grad()
 def normalise(
     model: Model, train: Labelled, holdout: Labelled | None, *, norm_tau: float | Literal["auto"]
 ) -> Choices:
@@ -51,23 +47,27 @@ def normalise(
     del train
     classifier = model.classifier
     assert isinstance(classifier, LinearClassifier)
-    if norm_tau != "auto":
-        normalise_weights(classifier, norm_tau)
-        return {}
-    assert holdout is not None  # make_plan has refused the run otherwise
-    best = max(GRID, key=lambda power: balanced_accuracy(classifier.weight, power, holdout))
-    normalise_weights(classifier, best)
-    return {"norm_tau": best}
+    choices = {}
+    if norm_tau == "auto":
+        assert holdout is not None  # make_plan has refused the run otherwise
+        norm_tau = best_on(holdout, classifier.weight)
+        choices = {"norm_tau": norm_tau}
+    classifier.weight.copy_(tau_normalised(classifier.weight, norm_tau))
+    classifier.bias.zero_()  # as in the authors' code, also at 0
+    return choices
 
 
-@torch.no_grad()
-def balanced_accuracy(weight: Tensor, power: float, holdout: Labelled) -> float:
-    """Mean class accuracy on the hold-out of weights [c, d] normalised to a power."""
-    norms = weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-    predicted = (holdout.features @ (weight / norms.pow(power)).T).argmax(1)
-    sizes = torch.bincount(holdout.labels, minlength=len(weight))
-    hits = torch.bincount(holdout.labels[predicted == holdout.labels], minlength=len(weight))
-    return float((hits / sizes)[sizes > 0].mean())
+def best_on(holdout: Labelled, weight: Tensor) -> float:
+    """The power of the grid with the best balanced accuracy, the smallest of equals."""
+
+    def accuracy(power: float) -> float:
+        logits = holdout.features @ tau_normalised(weight, power).T
+        found = confusion_matrix(
+            holdout.labels.cpu().numpy(), logits.argmax(1).cpu().numpy(), len(weight)
+        )
+        return balanced_accuracy(found)
+
+    return max(GRID, key=accuracy)
 
 
 METHOD = Method(

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_BEYOND = 5.0  # squared distances of unit rows to means of unit rows are at most 4
+
 
 class LinearClassifier(nn.Linear):
     """W h + b; `weight` is [c, d], one row a class. Kaiming-normal weights, as the encoder's."""
@@ -14,13 +16,17 @@ class LinearClassifier(nn.Linear):
         super().__init__(in_features, num_classes)
         nn.init.kaiming_normal_(self.weight)
 
-    def start_rare(self) -> None:
-        """Begin with every class as unlikely as one of c: a bias of -log(c - 1).
 
-        With one sigmoid a class, a bias of 0 calls every class an even chance, and the first
-        gradients are of the c - 1 absent ones (Cui et al. 2019, arXiv 1901.05555, 4.3).
-        """
-        nn.init.constant_(self.bias, -math.log(max(1, self.out_features - 1)))
+class RareClassifier(LinearClassifier):
+    """A linear classifier that begins with every class as unlikely as one of c: bias -log(c - 1).
+
+    With one sigmoid a class, a bias of 0 calls every class an even chance, and the first gradients
+    are of the c - 1 absent ones (Cui et al. 2019, arXiv 1901.05555, 4.3).
+    """
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__(in_features, num_classes)
+        nn.init.constant_(self.bias, -math.log(max(1, num_classes - 1)))
 
 
 class ScaledClassifier(LinearClassifier):
@@ -52,7 +58,9 @@ class CosineClassifier(nn.Module):
 
     def __init__(self, in_features: int, num_classes: int, scale: float = 30.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_classes, in_features).uniform_(-1, 1))
+        # Of length 1, as LDAM's authors begin: a longer row turns more slowly at the same rate.
+        rows = torch.empty(num_classes, in_features).uniform_(-1, 1)
+        self.weight = nn.Parameter(F.normalize(rows))
         self.scale = scale
 
     def forward(self, features: Tensor) -> Tensor:
@@ -60,7 +68,12 @@ class CosineClassifier(nn.Module):
         return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
 
 
-CLASSIFIERS = {"linear": LinearClassifier, "cosine": CosineClassifier, "scaled": ScaledClassifier}
+CLASSIFIERS = {
+    "linear": LinearClassifier,
+    "rare": RareClassifier,
+    "cosine": CosineClassifier,
+    "scaled": ScaledClassifier,
+}
 
 
 class NearestMean(nn.Module):
@@ -76,53 +89,51 @@ class NearestMean(nn.Module):
 
     centre: Tensor
     means: Tensor
+    known: Tensor
     fitted: Tensor
 
     def __init__(self, in_features: int, num_classes: int) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(in_features))
         self.register_buffer("means", torch.zeros(num_classes, in_features))
+        self.register_buffer("known", torch.zeros(num_classes, dtype=torch.bool))
         self.register_buffer("fitted", torch.tensor(False))
 
     @torch.no_grad()
     def fit(self, features: Tensor, labels: Tensor) -> None:
         """Take the means of features [n, d] with labels int64 [n].
 
-        A class without a sample stays at infinity: nothing is ever nearest to it.
+        A class without a sample is farther from everything than any mean can be.
         """
         self.centre.copy_(features.mean(0))
         unit = F.normalize(features - self.centre)
-        means = class_means(unit, labels, len(self.means))
-        self.means.copy_(means.nan_to_num(nan=math.inf))
+        self.means.copy_(class_means(unit, labels, len(self.means)))
+        self.known.copy_(torch.bincount(labels, minlength=len(self.means)) > 0)
         self.fitted.fill_(True)
 
     def forward(self, features: Tensor) -> Tensor:
         """[b, d] to [b, c]."""
         unit = F.normalize(features.float() - self.centre)
-        return -_squared_distances(unit, self.means)
-
-
-def _squared_distances(rows: Tensor, means: Tensor) -> Tensor:
-    """Squared distances [b, c] of rows [b, d] to means [c, d]; infinite ones stay infinite."""
-    known = means.isfinite().all(1)
-    finite = torch.where(known[:, None], means, 0.0)
-    return torch.cdist(rows, finite).square().masked_fill(~known, math.inf)
+        distances = torch.cdist(unit, self.means).square()
+        return -distances.masked_fill(~self.known, _BEYOND)
 
 
 def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean of the features [n, d] of each class, [c, d]; NaN for a class without one."""
-    sums = features.new_zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
-    sizes = torch.bincount(labels, minlength=num_classes).to(features.dtype)
-    return sums / sizes[:, None]
+    """Mean of the features [n, d] of each class, [c, d]; 0 for a class without a sample.
 
-
-@torch.no_grad()
-def normalise_weights(classifier: LinearClassifier, norm_tau: float) -> None:
-    """Divide each class's weights by their norm to the power `norm_tau` and drop the bias.
-
-    Source: tau-normalisation, Kang et al. 2020, arXiv 1910.09217, Eq. 10; the bias is dropped as
-    in the authors' code, also at 0.
+    Samples are added up in a fixed order on any device, so that the same run has the same means.
     """
-    norms = classifier.weight.norm(dim=1, keepdim=True)
-    classifier.weight.div_(norms.clamp_min(torch.finfo(norms.dtype).tiny).pow(norm_tau))
-    classifier.bias.zero_()
+    by_class = labels.argsort(stable=True)
+    classes = torch.arange(num_classes, device=labels.device)
+    starts = torch.searchsorted(labels[by_class], classes)
+    return F.embedding_bag(by_class, features, starts, mode="mean")
+
+
+def tau_normalised(weight: Tensor, norm_tau: float) -> Tensor:
+    """Each class's weights [c, d] over their norm to the power `norm_tau`; zeros stay zeros.
+
+    Source: tau-normalisation, Kang et al. 2020, arXiv 1910.09217, Eq. 10.
+    """
+    norms = weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+    normalised: Tensor = weight / norms.pow(norm_tau)
+    return normalised

@@ -291,5 +291,5 @@ def _near_timm(name: str, known: list[str]) -> str:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    """Parameters in all, whether or not a stage has them learn."""
+    return sum(p.numel() for p in module.parameters())

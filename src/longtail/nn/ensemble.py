@@ -5,55 +5,10 @@ Letters: b batch, k experts, c classes.
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from longtail.errors import DataError, UsageError
-from longtail.prior import GROUPS, as_counts, groups
-
-
-def ace_splits(class_counts: npt.ArrayLike, experts: int = 3) -> tuple[tuple[int, ...], ...]:
-    """The classes of each ACE expert: all of them, then ever shorter tails of the ranking.
-
-    Classes are ranked by falling count, ties by class id. Three experts on data that have many,
-    medium and few classes own all classes, medium and few, and few. Otherwise the ranking is cut
-    into equal parts (as equal as whole classes allow) and expert number i, from 0, owns all but
-    the first i parts.
-
-    Args:
-        class_counts: [c] training pictures a class.
-        experts: k, at least 1.
-
-    Returns:
-        k tuples of class ids, each in the order of the ranking and the tail of the one before.
-
-    Raises:
-        DataError: fewer classes than experts.
-
-    Source:
-        Cai, Wang, Hwang 2021 (arXiv 2108.02385), the three splits. Equal parts are our rule for
-        what the three groups do not cover.
-
-    >>> ace_splits([500, 7, 60, 9])
-    ((0, 2, 3, 1), (2, 3, 1), (3, 1))
-    >>> ace_splits([10, 40, 20, 30], experts=2)
-    ((1, 3, 2, 0), (2, 0))
-    """
-    counts = as_counts(class_counts)
-    if len(counts) < experts:
-        raise DataError(
-            f"{len(counts)} classes cannot be split over {experts} experts; "
-            f"use at most {len(counts)}."
-        )
-    ranking = np.argsort(-counts, kind="stable").tolist()
-    sizes = [len(members) for members in groups(counts).values()]
-    if experts == len(GROUPS) and all(sizes):
-        starts = [0, sizes[0], sizes[0] + sizes[1]]
-    else:
-        starts = [number * len(counts) // experts for number in range(experts)]
-    return tuple(tuple(ranking[start:]) for start in starts)
+from longtail.errors import UsageError
 
 
 def ownership(owned: Sequence[Sequence[int]], num_classes: int) -> Tensor:

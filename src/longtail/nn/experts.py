@@ -34,11 +34,12 @@ class Expert(nn.Module):
         self.classifier = classifier
 
     def forward(self, trunk: Tensor, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Features [b, d], times a factor each [b], and logits [b, c] from the trunk's output."""
+        """Features [b, d] and logits [b, c] from the trunk's output.
+
+        The classifier sees the features times a factor [b] each, where there are factors.
+        """
         features = self.branch(trunk)
-        if factors is not None:
-            features = scaled(features, factors)
-        logits: Tensor = self.classifier(features)
+        logits: Tensor = self.classifier(features if factors is None else scaled(features, factors))
         return features, logits
 
     @torch.no_grad()
@@ -179,7 +180,12 @@ class ExpertModel(nn.Module):
         """
         if self.router is not None and not self.training:
             return self.predict_routed(inputs)[0], None
-        return self(inputs[None]).logits, None
+        return self.full_logits(inputs), None
+
+    def full_logits(self, inputs: Tensor) -> Tensor:
+        """Logits [b, c] of one view by all experts, whatever a router would say."""
+        outputs: Outputs = self(inputs[None])
+        return outputs.logits
 
     def predict_routed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Ask expert after expert and stop, sample by sample, at the first score of 0 or less.
@@ -195,7 +201,7 @@ class ExpertModel(nn.Module):
             [b] from 1 to k; `experts_used.double().mean()` is what a prediction costs.
         """
         if self.router is None:
-            logits = self(inputs[None]).logits
+            logits = self.full_logits(inputs)
             return logits, torch.full((len(logits),), len(self.experts), device=logits.device)
         trunk = self.encoder(channels_last(inputs))
         going = torch.arange(len(inputs), device=inputs.device)

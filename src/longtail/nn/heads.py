@@ -56,21 +56,20 @@ class Heads:
     """Which heads a model needs.
 
     Attributes:
-        classifier: "linear", "cosine", or "scaled": linear with a learnable factor a class.
+        classifier: "linear", "rare" (linear, starting out with every class rare), "cosine", or
+            "scaled" (linear with a learnable factor a class).
         projection: (hidden, out) widths of the projection MLP, or None.
         prototypes: one a class in the projection's space, made from the "classifier"'s weights or
             "free"; None without them.
         radii: whether each class has a learnable radius.
-        rare_start: whether the classifier starts out finding every class rare.
         nearest_mean: whether prediction may be by the nearest class mean.
         experts: several classifiers on a shared trunk, or None.
     """
 
-    classifier: Literal["linear", "cosine", "scaled"] = "linear"
+    classifier: Literal["linear", "rare", "cosine", "scaled"] = "linear"
     projection: tuple[int, int] | None = None
     prototypes: Literal["classifier", "free"] | None = None
     radii: bool = False
-    rare_start: bool = False
     nearest_mean: bool = False
     experts: Experts | None = None
 

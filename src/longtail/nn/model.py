@@ -33,8 +33,6 @@ class Model(nn.Module):
         self.free_prototypes: nn.Parameter | None = None
         self.radii: nn.Parameter | None = None
         self.nearest_mean: NearestMean | None = None
-        if heads.rare_start:
-            self.classifier.start_rare()
         if heads.projection:
             self.projection = ProjectionHead(width, *heads.projection)
         elif heads.prototypes:
@@ -60,11 +58,12 @@ class Model(nn.Module):
         num_views, batch = views.shape[:2]
         features = self.encoder(channels_last(views.flatten(0, 1)))
         first, others = features[:batch], features[batch:]
+        seen = first
         if scales is not None:
-            first = scaled(first, scales.first)
+            seen = scaled(first, scales.first)
             others = scaled(others, scales.others.repeat(num_views - 1))
         return Outputs(
-            logits=self.classifier(first),
+            logits=self.classifier(seen),
             features=first,
             embeddings=None if self.projection is None else self.projection(others),
             prototypes=self.prototypes(),
@@ -90,6 +89,11 @@ class Model(nn.Module):
         if self.nearest_mean is not None and self.nearest_mean.fitted:
             return self.nearest_mean(features), embeddings
         return self.classifier(features), embeddings
+
+    def full_logits(self, inputs: Tensor) -> Tensor:
+        """Logits [b, c] of one view by all there is to ask, the one classifier of training."""
+        logits: Tensor = self.classifier(self.features(inputs))
+        return logits
 
 
 AnyModel = Model | ExpertModel

@@ -10,7 +10,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         logits: [b, c] of the first view.
-        features: [b, d] of the first view as they reach the classifier.
+        features: [b, d] of the first view, as the encoder has them.
         embeddings: [(v - 1) * b, d] of the other views, view after view; None without them.
         prototypes: [c, d], one a class; None for recipes without them.
         radii: [c], a learned radius a class; None for recipes without them.

@@ -11,7 +11,7 @@ from longtail.optim.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class ParameterGroup:
     """Parameters whose rate or weight decay differs.
 
     Attributes:
@@ -26,7 +26,9 @@ class Group:
 
 
 def build_optimiser(
-    named: Iterable[tuple[str, nn.Parameter]], settings: Settings, groups: Sequence[Group] = ()
+    named: Iterable[tuple[str, nn.Parameter]],
+    settings: Settings,
+    groups: Sequence[ParameterGroup] = (),
 ) -> torch.optim.SGD:
     """SGD with momentum and L2 weight decay on every parameter, as the papers train.
 
@@ -87,10 +89,10 @@ def forget_momenta(optimiser: torch.optim.Optimizer) -> None:
 
 
 def _members(
-    named: list[tuple[str, nn.Parameter]], groups: Sequence[Group]
-) -> list[tuple[Group, list[nn.Parameter]]]:
+    named: list[tuple[str, nn.Parameter]], groups: Sequence[ParameterGroup]
+) -> list[tuple[ParameterGroup, list[nn.Parameter]]]:
     """Each group with its parameters, those of no group first; empty ones are left out."""
-    rest = Group("")
+    rest = ParameterGroup("")
     chosen = [next((g for g in groups if has_prefix(name, g.prefix)), rest) for name, _ in named]
     listed = [
         (group, [p for (_, p), own in zip(named, chosen, strict=True) if own is group])

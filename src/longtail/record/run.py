@@ -113,7 +113,8 @@ class Record:
     `knobs` (the method's own) and `settings` (epochs, batch_size, lr, ...) hold JSON values; a
     tuple in them comes back as a list. `command` runs it again; `created` is UTC, ISO 8601.
     `selection` says what chose `selected_epoch`; `choices` are what the method chose on the
-    hold-out once training was over, such as `norm_tau`.
+    hold-out once training was over, such as `norm_tau`; `experts_asked` is how many experts a
+    router asks on average, on test (on the hold-out without one).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -131,6 +132,7 @@ class Record:
     selection: Literal["last epoch", "hold-out"]
     best_on_test: BestOnTest | None
     choices: dict[str, float] = dataclasses.field(default_factory=dict, metadata={ADDED: True})
+    experts_asked: float | None = dataclasses.field(default=None, metadata={ADDED: True})
     command: str
     created: str = dataclasses.field(default_factory=_now)
 

@@ -48,7 +48,7 @@ def weight_at(weight: Weight, progress: float) -> float:
 def measure_class_means(plan: Plan, dataset: Dataset, model: AnyModel) -> Tensor:
     """Mean features [c, d] of each class's training samples as they are; 0 without a sample."""
     features, labels = encode_split(plan, model, dataset.train)
-    return class_means(features, labels, dataset.num_classes).nan_to_num(nan=0.0)
+    return class_means(features, labels, dataset.num_classes)
 
 
 def end_of_epoch(
@@ -60,12 +60,10 @@ def end_of_epoch(
         NumericError: the epoch's loss is not finite, or the weights are not.
     """
     line = _losses(plan, dataset, phase, state, epoch)
-    line |= drawn_classes(plan, dataset, phase, epoch)
+    line |= drawn_classes(plan, dataset, state, phase, epoch)
     epochs = plan.resolved.settings.epochs
     if (epoch + 1) % plan.eval_every == 0 or epoch + 1 == epochs:
-        # Earlier stages do not predict as the method does in the end.
-        last = phase.end == epochs
-        line |= _live_accuracy(plan, dataset, state, epoch, selectable=last)
+        line |= _live_accuracy(plan, dataset, state, epoch, last=phase.end == epochs)
     if folder is not None:
         append_line(folder / "log.jsonl", line)
     return line
@@ -80,7 +78,7 @@ def _losses(
     if not state.is_finite():
         raise NumericError(
             f"The loss or the weights are not finite in epoch {epoch + 1}; the last checkpoint is "
-            f"from before. Try a smaller rate, e.g. --set lr={settings.lr / 2:g}, in a new folder."
+            f"from before. Try a smaller rate in a new folder, e.g. {_slower(phase)}."
         )
     return {
         "epoch": epoch + 1,
@@ -94,20 +92,29 @@ def _losses(
     }
 
 
+def _slower(phase: Phase) -> str:
+    """What to type for half the rate of a phase."""
+    if phase.stage.restart is None:
+        return f"--set lr={phase.settings.lr / 2:g}"
+    return f"{phase.settings.lr / 2:g} for stage {phase.number + 1}, which has a knob for it"
+
+
 def _live_accuracy(
-    plan: Plan, dataset: Dataset, state: TrainState, epoch: int, *, selectable: bool
+    plan: Plan, dataset: Dataset, state: TrainState, epoch: int, *, last: bool
 ) -> dict[str, Any]:
-    """Accuracy on the hold-out, which may choose the epoch, or else on test, which may not."""
+    """Accuracy on the hold-out, which may choose the epoch, or else on test, which may not.
+
+    Epochs of the last stage alone are chosen or remembered, and none before a refit: they do not
+    predict as the method does in the end.
+    """
     name, split = ("holdout", dataset.holdout) if dataset.holdout else ("test", dataset.test)
     if split is None:
         return {}
     scores = score_split(plan, state.model, split)
     metrics = measure(scores, split, dataset.counts)
-    if name == "holdout":
-        if selectable:
-            _select(state, metrics, epoch)
-    else:
-        _remember_best_on_test(state, metrics, epoch)
+    if last and plan.resolved.recipe.refit is None:
+        keep = _select if name == "holdout" else _remember_best_on_test
+        keep(state, metrics, epoch)
     return {"split": name, "accuracy": dataclasses.asdict(metrics)}
 
 

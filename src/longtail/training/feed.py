@@ -13,11 +13,13 @@ from longtail.data.samplers import coverage, coverage_line, sampler
 from longtail.evaluation import autocast
 from longtail.keyed import fold
 from longtail.nn.model import Model
+from longtail.nn.outputs import scaled
 from longtail.recipe import MetaSampling
 from longtail.training.meta import adam_step, draw, meta_gradient
 from longtail.training.plan import Plan
 from longtail.training.stages import Phase, phases
 from longtail.training.state import TrainState
+from longtail.training.step import scales_of
 
 Feed = Callable[[TrainState, Phase, int, int], Iterator[Batch]]
 """(state, phase, epoch, first batch) -> the rest of the epoch's batches."""
@@ -73,19 +75,29 @@ def sampler_lines(plan: Plan, dataset: Dataset) -> Iterator[str]:
                 yield coverage_line(name, dataset.counts, covered)
 
 
-def drawn_classes(plan: Plan, dataset: Dataset, phase: Phase, epoch: int) -> dict[str, Any]:
+def drawn_classes(
+    plan: Plan, dataset: Dataset, state: TrainState, phase: Phase, epoch: int
+) -> dict[str, Any]:
     """For the log: how often an epoch drew each class, and how many of its samples came at all.
 
-    Nothing for plain sampling, which draws everything once, and for a meta sampler, whose draws
-    follow from weights that are no longer there.
+    Of a meta sampler the scores of the classes, which its draws go by. Nothing for plain sampling,
+    which draws everything once.
     """
     stage = phase.stage
-    if stage.meta or stage.sampler == "instance":
+    if stage.meta:
+        return {"scores": state.meta.weights.sigmoid().tolist()}
+    if (stage.sampler, stage.contrast_sampler) == ("instance", None):
         return {}
     labels = torch.tensor(dataset.train.labels)
-    order, _ = orders_of(plan, labels, phase, epoch)
-    covered = coverage(order, labels, dataset.num_classes)
-    return {"draws": covered.draws.tolist(), "distinct": covered.distinct.tolist()}
+    size = plan.resolved.settings.batch_size
+    trained_on = len(labels) // size * size  # what fills no batch is left out
+    line: dict[str, Any] = {}
+    for prefix, order in zip(("", "contrast_"), orders_of(plan, labels, phase, epoch), strict=True):
+        if order is not None:
+            covered = coverage(order[:trained_on], labels, dataset.num_classes)
+            line[f"{prefix}draws"] = covered.draws.tolist()
+            line[f"{prefix}distinct"] = covered.distinct.tolist()
+    return line
 
 
 def _learned(
@@ -139,8 +151,11 @@ def _learned(
 
 @torch.no_grad()
 def _features(plan: Plan, state: TrainState, batch: Batch) -> Tensor:
+    """What the classifier will see of a batch's first view, [b, d]."""
     with autocast(plan.device, plan.decisions.precision):
-        return state.model.features(batch.views[0]).float()
+        features = state.model.features(batch.views[0]).float()
+    scales = scales_of(plan.resolved.recipe, state, batch)
+    return features if scales is None else scaled(features, scales.first)
 
 
 def momenta_of(optimiser: torch.optim.Optimizer, part: nn.Module) -> dict[str, Tensor]:

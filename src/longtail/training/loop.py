@@ -11,9 +11,7 @@ from longtail.data.dataset import Dataset
 from longtail.evaluation import autocast
 from longtail.keyed import fold
 from longtail.nn.model import AnyModel, build_model
-from longtail.nn.outputs import Scales
 from longtail.optim import build_optimiser, set_learning_rate
-from longtail.recipe import Recipe
 from longtail.training.epoch import end_of_epoch, start_of_epoch
 from longtail.training.feed import feeder
 from longtail.training.graph import Step, graphed
@@ -23,9 +21,9 @@ from longtail.training.meta import initial_state as initial_meta_state
 from longtail.training.plan import Plan
 from longtail.training.progress import show_progress
 from longtail.training.save import Saver
-from longtail.training.stages import Phase, begin, enter, phase_at, phases
+from longtail.training.stages import Phase, begin, check_names, enter, phase_at, phases
 from longtail.training.state import TrainState
-from longtail.training.step import train_step
+from longtail.training.step import scales_of, train_step
 from longtail.training.stop import stop_on_signals
 
 
@@ -105,6 +103,7 @@ def initial_state(plan: Plan, dataset: Dataset) -> TrainState:
     recipe, device = plan.resolved.recipe, plan.device
     # Laid out for the convolutions once, so that no step has to.
     model = new_model(plan, dataset, plan.seed).to(device).to(memory_format=torch.channels_last)
+    check_names(recipe, model)
     most_terms = max(len(stage.terms) for stage in recipe.stages)
     ones = torch.ones(dataset.num_classes, device=device)
     power = max((stage.meta.power for stage in recipe.stages if stage.meta), default=0.0)
@@ -158,22 +157,14 @@ def make_step(plan: Plan, state: TrainState, phase: Phase, teacher: AnyModel | N
     return graphed(step, plan.device)
 
 
-def scales_of(recipe: Recipe, state: TrainState, batch: Batch) -> Scales | None:
-    """Factors on the features of a batch: FCC's on all views, RCL's on the contrastive ones."""
-    compressed = recipe.compression is not None and recipe.compression.side == "before-head"
-    if not compressed and recipe.feature_factors is None:
-        return None
-    others = state.feature_factors[batch.contrast_labels]
-    if compressed:
-        others = others * state.class_scale[batch.contrast_labels]
-    return Scales(state.feature_factors[batch.labels], others)
-
-
 @torch.no_grad()
 def taught(teacher: AnyModel, batch: Batch, precision: str) -> Tensor:
-    """A teacher's logits [b, c] of a batch's first view."""
+    """A teacher's logits [b, c] of a batch's first view, of all its experts if it has some.
+
+    A router would make the host wait for the device, and teach what fewer experts say.
+    """
     with autocast(batch.views.device, precision):
-        return teacher.predict(batch.views[0])[0]
+        return teacher.full_logits(batch.views[0])
 
 
 def num_steps(plan: Plan, dataset: Dataset) -> int:

@@ -38,7 +38,7 @@ class MetaState(NamedTuple):
         weights: float32 [c]; sigmoid of it is the score of a class's samples.
         first_moment: float32 [c], running mean of the gradient.
         second_moment: float32 [c], running mean of its square.
-        steps: float32 scalar, steps taken; a tensor, so that a recorded graph counts on.
+        steps: float32 scalar, steps taken; a tensor as the others, so that all are saved alike.
     """
 
     weights: Tensor

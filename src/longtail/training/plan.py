@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from longtail.data.dataset import Dataset
 from longtail.data.hashing import pictures_hash
 from longtail.errors import DataError, UsageError
 from longtail.methods.resolve import Resolved
-from longtail.record import Decisions, versions
+from longtail.record import Decisions, read_bytes, versions
 from longtail.training.stages import phases
 
 _EVALUATIONS = 20  # live accuracies a run, unless --eval-every says otherwise
@@ -93,8 +94,11 @@ def _refuse_without_holdout(resolved: Resolved) -> None:
 
 def configuration(plan: Plan, dataset: Dataset, holdout: str | None) -> dict[str, Any]:
     """What must be equal for a checkpoint to be continued, and the versions, which should be."""
-    resolved = plan.resolved
+    resolved, teacher = plan.resolved, plan.resolved.recipe.teacher
+    weights = Path(teacher or "") / "model.safetensors"
     return {
+        # The folder's name is among the knobs, but other weights may come to lie there.
+        **({"teacher": hashlib.sha256(read_bytes(weights)).hexdigest()} if teacher else {}),
         "method": resolved.method,
         "recipe": resolved.recipe_kind,
         "knobs": resolved.knobs,

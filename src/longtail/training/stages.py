@@ -14,7 +14,7 @@ from longtail.optim import (
     set_weight_decay,
 )
 from longtail.optim.settings import Settings
-from longtail.recipe import Stage
+from longtail.recipe import Recipe, Stage
 from longtail.training.state import TrainState
 
 
@@ -48,7 +48,7 @@ def phases(stages: Sequence[Stage], settings: Settings) -> tuple[Phase, ...]:
     """Every stage with its epochs, at least one each.
 
     Raises:
-        UsageError: fewer epochs than stages.
+        UsageError: fewer epochs than stages, or shares that do not add up to 1.
     """
     ends = _ends([stage.share for stage in stages], settings.epochs)
     firsts = [0, *ends[:-1]]
@@ -76,6 +76,17 @@ def phase_at(laid_out: Sequence[Phase], epoch: int) -> Phase:
     return next(phase for phase in laid_out if epoch < phase.end)
 
 
+def check_names(recipe: Recipe, model: nn.Module) -> None:
+    """Raise `UsageError` where a recipe speaks of a part that the model does not have."""
+    prefixes = {group.prefix for group in recipe.groups}
+    prefixes |= {name for stage in recipe.stages for name in (*stage.trainable, *stage.reset)}
+    known = model.state_dict()
+    for prefix in sorted(prefixes):
+        if not any(has_prefix(name, prefix) for name in known):
+            parts = sorted({name.split(".")[0] for name in known})
+            raise UsageError(f"The recipe names {prefix!r}, and the model has {', '.join(parts)}.")
+
+
 def begin(state: TrainState, phase: Phase, fresh: nn.Module | None) -> None:
     """What happens once, at a phase's first step: parts start anew, momenta from zero.
 
@@ -97,20 +108,22 @@ def enter(state: TrainState, phase: Phase) -> None:
     """Make a phase's parts learn and hold the others still, also after a resumption."""
     stage, model = phase.stage, state.model
     for name, parameter in model.named_parameters():
-        learns = not stage.trains or any(has_prefix(name, prefix) for prefix in stage.trains)
+        learns = not stage.trainable or any(has_prefix(name, prefix) for prefix in stage.trainable)
         parameter.requires_grad_(learns)
     set_weight_decay(state.optimiser, phase.settings.weight_decay)
     model.train()
-    if not stage.moving_norm:
-        _hold_norms(model)
+    for part in model.modules():
+        if _is_frozen(part):
+            part.eval()  # dropout as well
+    for part in model.modules():
+        if stage.moving_norm and isinstance(part, _BatchNorm):
+            part.train()
 
 
-def _hold_norms(model: nn.Module) -> None:
-    """Use the running statistics of every batch norm whose own weights do not learn."""
-    for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if isinstance(module, _BatchNorm) and own and not any(p.requires_grad for p in own):
-            module.eval()
+def _is_frozen(part: nn.Module) -> bool:
+    """Whether a part has parameters and none of them learns."""
+    parameters = list(part.parameters())
+    return bool(parameters) and not any(p.requires_grad for p in parameters)
 
 
 def _ends(shares: Sequence[float], epochs: int) -> list[int]:
@@ -120,6 +133,8 @@ def _ends(shares: Sequence[float], epochs: int) -> list[int]:
             f"epochs is {epochs}, but this method has {len(shares)} stages of at least one epoch; "
             f"type --epochs {len(shares)} or more."
         )
+    if abs(sum(shares) - 1) > 1e-6:
+        raise UsageError(f"The stages' shares of training add up to {sum(shares):g}, not to 1.")
     ends: list[int] = []
     begun = 0.0
     for number, share in enumerate(shares):

@@ -8,7 +8,8 @@ from torch import Tensor
 from longtail.data.batches import Batch
 from longtail.evaluation import autocast
 from longtail.nn.outputs import Outputs, Scales
-from longtail.recipe import Term
+from longtail.recipe import Recipe, Term
+from longtail.training.state import TrainState
 
 
 def train_step(
@@ -57,3 +58,14 @@ def _value(term: Term, available: Mapping[str, Tensor], batch: Batch) -> Tensor:
     own = batch.contrast_labels if term.reads[0] == "embeddings" else batch.labels
     loss: Tensor = term.loss(rows, own.repeat(len(rows) // len(own)), *further)
     return loss
+
+
+def scales_of(recipe: Recipe, state: TrainState, batch: Batch) -> Scales | None:
+    """Factors on the features of a batch: FCC's on all views, RCL's on the contrastive ones."""
+    compressed = recipe.compression is not None and recipe.compression.side == "before-head"
+    if not compressed and recipe.feature_factors is None:
+        return None
+    others = state.feature_factors[batch.contrast_labels]
+    if compressed:
+        others = others * state.class_scale[batch.contrast_labels]
+    return Scales(state.feature_factors[batch.labels], others)

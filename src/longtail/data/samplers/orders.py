@@ -78,24 +78,20 @@ def oversampling(labels: Tensor, seed: int, epoch: int, progress: float) -> Tens
 
 
 def undersampling(labels: Tensor, seed: int, epoch: int, progress: float) -> Tensor:
-    """From every class as many samples as the smallest has, drawn anew and shuffled every pass.
+    """From every class as many samples as the smallest has: a subset an epoch, over and over.
 
-    A pass is far shorter than an epoch, which therefore is as many passes as it takes. Within a
-    pass no sample comes twice. A class is shuffled once an epoch and a pass takes a stretch of it
-    from a random start on, wrapping around: any subset is as likely, and the cost is linear.
+    The subset is drawn anew every epoch, and is far smaller than one: an epoch passes over it until
+    it is as long as under any other sampler, in another order each time.
     """
     members, key = _members(labels), _key(labels, seed, "undersampling", epoch)
-    size, present = len(labels), members.counts.nonzero().flatten()
-    counts, starts = members.counts[present], members.starts[present]
-    least = int(counts.min())
-    passes = -(-size // (least * len(present)))
-    draw = torch.arange(passes * len(present), device=labels.device).view(passes, -1, 1)
-    offset = (fold(key, "start", draw) * counts[:, None]) >> 32
-    places = (offset + torch.arange(least, device=labels.device)) % counts[:, None]
-    drawn = _dealt(members, members.counts, key)[starts[:, None] + places].flatten()
-    number = torch.arange(len(drawn), device=labels.device)
-    which = _shuffled_within(number // (least * len(present)), fold(key, "order", number))
-    return drawn[which][:size]
+    present = members.counts.nonzero().flatten()
+    least = int(members.counts[present].min())
+    places = members.starts[present, None] + torch.arange(least, device=labels.device)
+    subset = _dealt(members, members.counts, key)[places].flatten()
+    passes = -(-len(labels) // len(subset))
+    number = torch.arange(passes * len(subset), device=labels.device)
+    which = _shuffled_within(number // len(subset), fold(key, "order", number))
+    return subset.repeat(passes)[which][: len(labels)]
 
 
 class _Members(NamedTuple):
