@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,28 +122,50 @@ def train(
         )
         options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
         with torch_threads(plan.decisions.threads):
-            state = initial_state(plan, dataset)
-            notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
-            if progress:
-                how = decisions_line(plan.decisions)
-                sampling = sampler_lines(plan, dataset)
-                lines = (*dataset.notes, *notes, length_of(plan, dataset), *sampling, how)
-                print(*map(printable, lines), sep="\n")
-            # A finished run is left as it is: its record says which code it was that ran.
-            if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
-                return load(folder)
-            fit(
+            _train_to_the_end(
                 plan,
                 dataset,
-                state,
-                teacher=teacher_of(plan, dataset, holdout),
-                folder=folder,
-                checkpoint_seconds=checkpoint_seconds,
+                folder,
+                stored,
+                holdout=holdout,
+                command=command_of(data, plan, options, folder),
                 progress=progress,
+                checkpoint_seconds=checkpoint_seconds,
             )
-            command = command_of(data, plan, options, folder)
-            finish(folder, plan, dataset, state, holdout=holdout, command=command)
-            return load(folder)
+        return load(folder)
+
+
+def _train_to_the_end(
+    plan: Plan,
+    dataset: Dataset,
+    folder: Path,
+    stored: dict[str, Any] | None,
+    *,
+    holdout: str | None,
+    command: str,
+    progress: bool,
+    checkpoint_seconds: float,
+) -> None:
+    """From wherever the folder is to a finished run."""
+    teacher, state = teacher_of(plan, dataset, holdout), initial_state(plan, dataset)
+    notes = open_folder(folder, stored, configuration(plan, dataset, holdout), state)
+    if progress:
+        sampling, how = sampler_lines(plan, dataset), decisions_line(plan.decisions)
+        lines = (*dataset.notes, *notes, length_of(plan, dataset), *sampling, how)
+        print(*map(printable, lines), sep="\n")
+    # A finished run is left as it is: its record says which code it was that ran.
+    if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
+        return
+    fit(
+        plan,
+        dataset,
+        state,
+        teacher=teacher,
+        folder=folder,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+    )
+    finish(folder, plan, dataset, state, holdout=holdout, command=command)
 
 
 def default_folder(data: str | Dataset, method: str, seed: int) -> Path:
