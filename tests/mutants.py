@@ -46,6 +46,11 @@ NN, OPTIM = "tests/test_nn.py -k 'not timm'", "tests/test_optim.py"
 CHECKPOINT = "tests/test_checkpoint.py"
 RESUME, TRAINING = "tests/test_training_resume.py", "tests/test_training.py"
 GRAPH = "tests/test_graph.py"
+STAGES, TRAINED = "tests/test_stages.py", "tests/test_methods_trained.py"
+FINISHED, RECIPES = "tests/test_methods_finished.py", "tests/test_methods_recipes.py"
+EXPERTS, META, GOLDEN = (
+    f"tests/{name}.py" for name in ("test_experts", "test_meta", "test_golden_methods")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -509,9 +514,8 @@ MUTANTS: list[Mutant] = [
             "one more to the first",
         ),
         ("_dealt(members, draws, key)[order]", "_dealt(members, draws, key)", "class by class"),
-        ("least = int(counts.min())", "least = 1", "a pass of one sample a class"),
-        ("places = (offset +", "places = (0 * offset +", "the same samples every pass"),
-        ("drawn[which][:size]", "drawn[:size]", "passes that are not shuffled"),
+        ("int(members.counts[present].min())", "1", "a subset of one sample a class"),
+        ("subset.repeat(passes)[which]", "subset.repeat(passes)", "passes that are not shuffled"),
         ('"list", this_round, positions', '"list", positions', "one shuffle of a list"),
     ),
     *mutants(
@@ -579,7 +583,10 @@ MUTANTS: list[Mutant] = [
         ("(step + 1) / num_steps, s", "step / num_steps, s", "the first step does not move"),
         ("done = step / num_steps", "done = (step + 1) / num_steps", "drops a step early"),
         ("nesterov=settings.nesterov", "nesterov=False", "nesterov not passed on"),
-        ("weight_decay=settings.weight_decay", "weight_decay=0.0", "no weight decay"),
+        ("set_weight_decay(optimiser, settings", "(lambda *_: None)(settings", "no weight decay"),
+        ('weight_decay * group["weight_decay_factor"]', "weight_decay", "one decay for all"),
+        ('own = rate * group["lr_factor"]', "own = rate", "one rate for all"),
+        ('["momentum_buffer"].zero_()', '["momentum_buffer"].mul_(0.5)', "momenta half kept"),
     ),
     *mutants(
         "nn/encoders.py",
@@ -591,7 +598,8 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "nn/model.py",
         NN,
-        ("classifier(features[:batch])", "classifier(features[-batch:])", "the wrong view"),
+        ("first, others = features[:batch]", "first, others = features[-batch:]", "wrong view"),
+        ("logits=self.classifier(seen)", "logits=self.classifier(first)", "FCC without effect"),
         ("(self.classifier.weight)", "(self.classifier.weight.detach())", "prototypes not taught"),
         ("torch.random.fork_rng(devices=[])", "torch.enable_grad()", "global generator moved"),
     ),
@@ -619,8 +627,10 @@ MUTANTS: list[Mutant] = [
         "training/state.py",
         RESUME,
         ('named[f"momentum.{name}"] = momentum', "pass", "momentum lost"),
-        ("state.loss_sums.copy_(", "state.loss_sums.add_(0 * ", "losses of a half epoch lost"),
-        ("state.class_scale.copy_(", "state.class_scale.add_(0 * ", "compression forgotten"),
+        ('_KEPT = ("loss_sums", "class_', '_KEPT = ("class_', "losses of a half epoch lost"),
+        ('"class_scale", "class_means")', '"class_means")', "compression forgotten"),
+        ('"class_scale", "class_means")', '"class_scale")', "centroids of the epoch lost"),
+        ('value.copy_(tensors[f"meta.{name}"])', "pass", "the meta sampler starts anew"),
         ('_under("selected.", tensors)', "{}", "the selected weights lost"),
         ('state.selected_score = values["selected_score"]', "pass", "the selected score lost"),
         ("None if best is None else BestOnTest(**best)", "None", "best on test lost"),
@@ -644,19 +654,20 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "training/loop.py",
         RESUME,
-        ("first=first,", "first=0,", "a resumed epoch starts over"),
-        ("            if first == 0:\n", "            if True:\n", "sums of an epoch restarted"),
+        (
+            "make_batches(state, phase, epoch, first)",
+            "make_batches(state, phase, epoch, 0)",
+            "starts over",
+        ),
+        ("resumed=first > 0", "resumed=False", "sums of an epoch restarted"),
+        ("epoch == phase.first and first == 0", "first == 0", "a stage begun every epoch"),
+        ("epoch == phase.first and first == 0", "epoch == phase.first", "a stage begun twice"),
         ("if state.step % per_epoch and saver", "if saver", "saved before the epoch's line"),
     ),
     *mutants(
         "training/loop.py",
-        TRAINING,
-        ("state.model.train()", "state.model.eval()", "batch norm frozen"),
-    ),
-    *mutants(
-        "training/loop.py",
         GRAPH,
-        ("if stage is not entered", "if entered is None", "the first stage's step for all"),
+        ("if phase is not entered", "if entered is None", "the first stage's step for all"),
     ),
     *mutants(
         "training/graph.py",
@@ -666,10 +677,92 @@ MUTANTS: list[Mutant] = [
         ("return self.replay()", "return self.step(batch)", "a recording that is not used"),
     ),
     *mutants(
+        "training/stages.py",
+        STAGES,
+        ("(ends[-1] if ends else 0) + 1", "(ends[-1] if ends else 0)", "a stage without an epoch"),
+        ("epochs - later))", "epochs))", "no epoch left for a later stage"),
+        ("schedule_end=ends[following - 1],", "schedule_end=ends[number],", "a schedule cut short"),
+        ("schedule_first=firsts[begun],", "schedule_first=firsts[number],", "begun again"),
+        ("_restarted(settings, stages[begun]),", "_restarted(settings, stage),", "rate forgotten"),
+        ("if n == 0 or stage.restart]", "if n == 0]", "no stage restarts"),
+        ("parameter.requires_grad_(learns)", "pass", "nothing is frozen"),
+        ("forget_momenta(state.optimiser)", "pass", "old momenta in a new stage"),
+        ("    model.train()\n", "", "a model left in evaluation mode"),
+        ("part.eval()  # dropout", "pass  # dropout", "statistics of frozen parts move"),
+        ("if stage.moving_norm and isinstance", "if isinstance", "they always move"),
+        ("set_weight_decay(state.optimiser, phase", "(lambda *_: None)(phase", "decay of before"),
+    ),
+    *mutants(
+        "training/feed.py",
+        f"{STAGES} {TRAINED}",
+        ("sampler(phase.stage.sampler)(", 'sampler("instance")(', "no sampler but one"),
+        ("sampler(other)(labels", "sampler(phase.stage.sampler)(labels", "one sampler for both"),
+        ("state.meta = adam_step(", "adam_step(", "a meta sampler that does not learn"),
+        ('fold(plan.seed, "meta", step)', 'fold(plan.seed, "meta", step - first)', "resumed"),
+        ("scaled(features, scales.first)", "features", "a trial step without FCC"),
+    ),
+    *mutants(
+        "training/step.py",
+        f"{GOLDEN} {TRAINED}",
+        ('if term.reads[0] == "embeddings" else batch.labels', "", "one branch's labels for both"),
+        ("Scales(state.feature_factors[batch.labels]", "Scales(others", "factors of other samples"),
+    ),
+    *mutants(
+        "nn/experts.py",
+        EXPERTS,
+        ("total[going] / asked", "total[going]", "the router sees a sum, not a mean"),
+        ("nn.init.zeros_(self.score.weight)", "pass", "an untrained router that stops"),
+        ('self.trunk_learns_from == "first"', "False", "every expert teaches the trunk"),
+        ("features if factors is None", "features if True", "FCC without effect on experts"),
+    ),
+    *mutants(
+        "nn/ensemble.py",
+        EXPERTS,
+        ("(norms * share).sum(1) / share.sum(1)", "norms.mean(1)", "sizes of classes not owned"),
+        ("torch.where(sizes > 0,", "torch.where(sizes >= 0,", "zero weights divide by zero"),
+    ),
+    *mutants(
+        "nn/classifiers.py",
+        f"{NN} {FINISHED}",
+        ("nn.Parameter(F.normalize(rows))", "nn.Parameter(rows)", "cosine rows of any length"),
+        ("self.centre.copy_(features.mean(0))", "pass", "features that are not centred"),
+        (
+            "masked_fill(~self.known, _BEYOND)",
+            "masked_fill(~self.known, 0.0)",
+            "absent classes win",
+        ),
+        ("math.log(max(1, num_classes - 1))", "math.log(num_classes)", "another bias"),
+    ),
+    *mutants(
+        "training/meta.py",
+        META,
+        ("1 + (shares - shares.detach())", "1 + 0 * shares", "no gradient through the draw"),
+        ("momentum * momenta[name] if", "0 * momenta[name] if", "a trial step from rest"),
+        ("decay in (0.9, 0.999))", "decay in (0.9, 0.9))", "Adam with another correction"),
+    ),
+    *mutants(
+        "methods/modifiers.py",
+        RECIPES,
+        ("ranks / data.num_classes", "ranks / (data.num_classes - 1)", "FCC's last factor is 1"),
+        (', kind="stable"', "", "ties in any order"),
+        ("and not stage.meta", "", "a meta sampler is replaced"),
+    ),
+    *mutants(
+        "methods/tau_norm.py",
+        FINISHED,
+        ("max(GRID, key", "min(GRID, key", "the worst exponent"),
+        ("classifier.bias.zero_()", "pass", "the bias is kept"),
+    ),
+    *mutants(
+        "methods/hybrid.py",
+        f"{RECIPES} {GOLDEN}",
+        ("progress**2", "progress", "another curriculum"),
+    ),
+    *mutants(
         "training/epoch.py",
         TRAINING,
         ("> state.selected_score", ">= state.selected_score", "the last of equal epochs"),
-        ('if name == "holdout":', "if True:", "an epoch chosen on test"),
+        ('_select if name == "holdout" else _remember_best_on_test', "_select", "chosen on test"),
         ("value.detach().cpu().clone()", "value.detach().cpu()", "selected weights move on"),
     ),
     *mutants(

@@ -249,13 +249,14 @@ def test_elm_adds_a_margin_on_features_to_logit_adjustment():
 
 
 def test_fccs_factors_fall_from_the_head_to_the_tail():
-    recipe = resolve("fcc", CIFAR10, knobs={"fcc_gamma": 0.5}).recipe
+    recipe = resolve("fcc", CIFAR10).recipe
     expected = [1.5, 1.45, 1.4, 1.35, 1.3, 1.25, 1.2, 1.15, 1.1, 1.05]
     assert recipe.feature_factors.factors.tolist() == pytest.approx(expected)
     assert recipe.feature_factors.start == 0.25  # epoch 50 of 200
     hundred = resolve("fcc", DataInfo(np.arange(100, 0, -1))).recipe.feature_factors.factors
     assert hundred[[0, 1, -1]].tolist() == pytest.approx([2.0, 1.99, 1.01])
-    mixed = resolve("fcc", DataInfo(np.array([7, 500, 60, 60]))).recipe.feature_factors.factors
+    few = resolve("fcc", DataInfo(np.array([7, 500, 60, 60])), knobs={"fcc_gamma": 1})
+    mixed = few.recipe.feature_factors.factors
     assert mixed.tolist() == pytest.approx([1.25, 2.0, 1.75, 1.5])
     alike = resolve("fcc", DataInfo(np.tile([5, 9], 20))).recipe.feature_factors.factors
     assert (alike[1::2].diff() < 0).all()
@@ -281,7 +282,9 @@ def test_hybrids_hand_over_from_contrast_to_a_balanced_classifier(
     logit, contrastive = stage.terms
     assert (type(logit.loss), logit.reads) == (losses.CrossEntropyLoss, ("logits",))
     assert (type(contrastive.loss), contrastive.reads) == (loss, reads)
-    assert contrastive.loss.temperature == 0.1
+    many = resolve(name, DataInfo(np.arange(100, 0, -1))).recipe.stages[0].terms[1]
+    assert many.loss.temperature == 0.1
+    assert contrastive.loss.temperature == (1.0 if prototypes else 0.1)  # of up to ten classes
     for progress in (0.0, 0.3, 0.5, 0.99):
         assert contrastive.weight(progress) == pytest.approx(1 - progress**2)
         assert logit.weight(progress) == pytest.approx(progress**2)

@@ -226,18 +226,12 @@ class Paper:
     Attributes:
         settings: from what is known of the data.
         first_view: role of the classifier's view.
-        knobs: the paper's values of the method's knobs, perhaps by what is known of the data.
+        knobs: the paper's values of the method's knobs.
     """
 
     settings: Callable[[DataInfo], Settings]
     first_view: Role = "strong"
-    knobs: Mapping[str, object] | Callable[[DataInfo], Mapping[str, object]] = dataclasses.field(
-        default_factory=dict
-    )
-
-    def knobs_for(self, data: DataInfo) -> dict[str, object]:
-        """The paper's knobs on these data."""
-        return dict(self.knobs(data) if callable(self.knobs) else self.knobs)
+    knobs: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

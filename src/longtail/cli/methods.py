@@ -68,10 +68,9 @@ def _paper(name: str, method: "Method") -> Iterator[str]:
     from longtail.methods.resolve import resolve
     from longtail.recipe import DataInfo
 
-    data = DataInfo(long_tail_counts(500, 100, 100.0))
-    resolved = resolve(name, data, recipe="paper")
+    resolved = resolve(name, DataInfo(long_tail_counts(500, 100, 100.0)), recipe="paper")
     settings = resolved.settings
-    knobs = "".join(f", {k}={_shown(v)}" for k, v in method.paper.knobs_for(data).items())
+    knobs = "".join(f", {k}={_shown(v)}" for k, v in method.paper.knobs.items())
     yield (
         f"With --recipe paper (CIFAR-100-LT): {settings.epochs} epochs of batches of "
         f"{settings.batch_size}, {settings.schedule} schedule from {settings.lr:g}, weight decay "

@@ -1,12 +1,16 @@
 """FCC: feature clusters compression."""
 
+from typing import Literal
+
 from longtail.methods.ce import ce
 from longtail.methods.modifiers import with_feature_factors
 from longtail.methods.settings import ldam_settings
 from longtail.recipe import DataInfo, Method, Paper, Recipe
 
 
-def fcc(data: DataInfo, *, fcc_gamma: float = 1.0, fcc_start: float = 0.25) -> Recipe:
+def fcc(
+    data: DataInfo, *, fcc_gamma: float | Literal["auto"] = "auto", fcc_start: float = 0.25
+) -> Recipe:
     """Cross-entropy on features that are multiplied by a class factor while training.
 
     Li et al. 2023, "FCC: Feature Clusters Compression for Long-Tailed Visual Recognition" (CVPR).
@@ -16,16 +20,13 @@ def fcc(data: DataInfo, *, fcc_gamma: float = 1.0, fcc_start: float = 0.25) -> R
 
     Args:
         data: class counts.
-        fcc_gamma: strength, 0 or more; the authors' code has 1 on CIFAR-100-LT and 0.5 on
-            CIFAR-10-LT, which `--recipe paper` takes for up to ten classes.
+        fcc_gamma: strength, 0 or more; "auto" is the authors': 0.5 for up to ten classes (their
+            CIFAR-10-LT), 1 for more (CIFAR-100-LT).
         fcc_start: fraction of training after which the factors act.
     """
+    if fcc_gamma == "auto":
+        fcc_gamma = 0.5 if data.num_classes <= 10 else 1.0
     return with_feature_factors(ce(data), data, fcc_gamma, fcc_start)
-
-
-def fcc_knobs(data: DataInfo) -> dict[str, object]:
-    """The strength of the authors' code: by the number of classes."""
-    return {"fcc_gamma": 0.5 if data.num_classes <= 10 else 1.0}
 
 
 METHOD = Method(
@@ -34,5 +35,5 @@ METHOD = Method(
     reference="Li et al., CVPR 2023",
     year=2023,
     published={},
-    paper=Paper(ldam_settings, first_view="weak", knobs=fcc_knobs),
+    paper=Paper(ldam_settings, first_view="weak"),
 )

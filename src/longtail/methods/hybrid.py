@@ -1,5 +1,7 @@
 """Hybrid-SC and Hybrid-PSC: a contrastive branch that hands over to a balanced classifier."""
 
+from typing import Literal
+
 from longtail.losses import ContrastiveLoss, CrossEntropyLoss, PrototypeLoss
 from longtail.methods.knobs import above_zero, at_least
 from longtail.nn.heads import Heads
@@ -41,23 +43,24 @@ def hybrid_sc(
 def hybrid_psc(
     data: DataInfo,
     *,
-    temperature: float = 0.1,
+    temperature: float | Literal["auto"] = "auto",
     hidden_width: int = 512,
     embedding_width: int = 128,
 ) -> Recipe:
     """Hybrid-SC with learned class prototypes in the place of other samples.
 
     Wang et al. 2021 (arXiv 2103.14267). A sample is drawn to its class's prototype and away from
-    the others'; its own is not in the denominator. One contrastive view is enough. The original
-    uses a temperature of 1 on CIFAR-10, which `--recipe paper` takes for up to ten classes.
+    the others'; its own is not in the denominator. One contrastive view is enough.
 
     Args:
         data: class counts.
-        temperature: of the softmax over prototypes, above 0.
+        temperature: of the softmax over prototypes, above 0; "auto" is the paper's: 1 for up to ten
+            classes (its CIFAR-10-LT), 0.1 for more (CIFAR-100-LT).
         hidden_width: of the projection MLP, at least 1.
         embedding_width: of its output, at least 1.
     """
-    del data  # the sampler balances, not the loss
+    if temperature == "auto":
+        temperature = 1.0 if data.num_classes <= 10 else 0.1
     above_zero("temperature", temperature)
     contrast = Term("contrastive", fading, PrototypeLoss(temperature), ("embeddings", "prototypes"))
     return Recipe(
@@ -99,11 +102,6 @@ def hybrid_settings(data: DataInfo) -> Settings:
     return Settings(batch_size=512, lr=0.5, weight_decay=1e-4, milestones=(0.6, 0.8))
 
 
-def psc_knobs(data: DataInfo) -> dict[str, object]:
-    """The temperature of the paper's experiments: by the number of classes."""
-    return {"temperature": 1.0 if data.num_classes <= 10 else 0.1}
-
-
 METHOD = Method(
     hybrid_sc,
     title="Hybrid-SC",
@@ -118,5 +116,5 @@ PSC_METHOD = Method(
     reference="Wang et al., arXiv 2103.14267",
     year=2021,
     published={"cifar10-lt-if100": 78.82, "cifar100-lt-if100": 44.97},
-    paper=Paper(hybrid_settings, first_view="weak", knobs=psc_knobs),
+    paper=Paper(hybrid_settings, first_view="weak"),
 )

@@ -136,7 +136,7 @@ def resolve(
     paper = method.paper if recipe == "paper" else None
 
     values = {knob.name: knob.default for knob in own.values()}
-    values |= paper.knobs_for(data) if paper else {}
+    values |= dict(paper.knobs) if paper else {}
     values |= {key: value for key, value in given.items() if key in own}
     modifiers = {k: v for k, v in given.items() if k in _MODIFIERS and k not in own}
     built = modified(method.build(data, **values), data, Modifiers(**modifiers))
