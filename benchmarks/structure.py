@@ -1,4 +1,4 @@
-"""How long the functions and modules of the package are.
+"""How long the functions, modules and methods of the package are.
 
     python benchmarks/structure.py
 
@@ -6,8 +6,11 @@ Lines of code of a function, without its docstring and without what is nested in
 """
 
 import ast
+import inspect
 import statistics
 from pathlib import Path
+
+from longtail.methods import METHODS
 
 SOURCE = Path(__file__).parents[1] / "src" / "longtail"
 
@@ -34,6 +37,12 @@ def main() -> None:
     print(f"{len(modules)} modules, {sum(length for length, _ in modules):,} lines")
     print(f"{len(numbers)} functions, median {statistics.median(numbers):g} lines")
     print(f"95 % have at most {numbers[int(0.95 * len(numbers))]} lines")
+    files = {inspect.getsourcefile(method.build) for method in METHODS.values()}
+    sizes = [len(Path(str(name)).read_text(encoding="utf-8").splitlines()) for name in files]
+    print(
+        f"{len(METHODS)} methods in {len(sizes)} files, median {statistics.median(sizes):g} lines, "
+        f"longest {max(sizes)}"
+    )
     print("longest function: {} lines, {}".format(*max(lengths)))
     print("longest module: {} lines, {}".format(*max(modules)))
 
