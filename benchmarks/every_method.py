@@ -91,10 +91,15 @@ def page(out: Path) -> Iterator[str]:
         "Published: top-1 on CIFAR-10-LT at imbalance 100 as `longtail methods NAME` has it, from "
         "the paper or page named there, trained otherwise and never to be compared with the "
         "column beside it in size. Minutes: of one run, mean, two at a time, while other work "
-        f"shared the cores; {minutes:.0f} in all. tau-norm chose its exponent on 20 pictures a "
-        "class that the cut threw away (20 of the largest class came from its training pictures): "
-        f"{', '.join(chosen(r) for r in rows.get('tau-norm', []))}."
+        f"shared the cores; {minutes:.0f} in all."
     )
+    if "tau-norm" in rows:
+        yield ""
+        yield (
+            "tau-norm chose its exponent on 20 pictures a class that the cut threw away (of the "
+            "largest class, which discarded none, from its training pictures): "
+            f"{', '.join(chosen(r) for r in rows['tau-norm'])}."
+        )
     yield ""
     yield from below(rows)
     yield "## Commands"
@@ -123,7 +128,7 @@ def row(method: str, records: list[Record], base: list[Record]) -> str:
         spread([getattr(test, GROUPS[1]) for test in tests]),
         spread([shares[ranking[-3:]].mean() for shares in per_class]),
         f"{np.mean([r.provenance.seconds for r in records]) / 60:.1f}",
-        ", ".join(sorted({str(r.provenance.revision)[:7] for r in records})),
+        ", ".join(sorted({short(r.provenance.revision) for r in records})),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -132,6 +137,12 @@ def gaps(records: list[Record], base: list[Record]) -> list[float]:
     """Balanced accuracy less that of CE, seed by seed."""
     known = {r.seed: r.metrics.test.balanced_accuracy for r in base}
     return [r.metrics.test.balanced_accuracy - known[r.seed] for r in records if r.seed in known]
+
+
+def short(revision: str | None) -> str:
+    """Seven digits, and whether the tree was edited."""
+    text = str(revision)
+    return text[:7] + ("-dirty" if text.endswith("-dirty") else "")
 
 
 def chosen(record: Record) -> str:

@@ -12,6 +12,8 @@ import json
 import statistics
 from pathlib import Path
 
+from every_method import short
+
 from longtail.methods.measured import Measured
 from longtail.record import Record, read_record
 
@@ -51,7 +53,7 @@ def row(records: list[Record], page: Path) -> Measured:
         seeds=tuple(r.seed for r in records),
         mean=round(statistics.mean(values), 2),
         std=round(statistics.stdev(values), 2) if len(values) > 1 else None,
-        revision=", ".join(sorted({str(r.provenance.revision)[:12] for r in records})),
+        revision=", ".join(sorted({short(r.provenance.revision) for r in records})),
         hardware=f"{first.hardware.cpu}, {records[0].decisions.threads} thread",
         page=str(page.relative_to(ROOT)),
     )

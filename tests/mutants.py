@@ -48,7 +48,7 @@ RESUME, TRAINING = "tests/test_training_resume.py", "tests/test_training.py"
 GRAPH = "tests/test_graph.py"
 STAGES, TRAINED = "tests/test_stages.py", "tests/test_methods_trained.py"
 FINISHED, RECIPES = "tests/test_methods_finished.py", "tests/test_methods_recipes.py"
-EXPERTS, META, GOLDEN = (
+EXPERT_MODEL, META, GOLDEN = (
     f"tests/{name}.py" for name in ("test_experts", "test_meta", "test_golden_methods")
 )
 
@@ -709,7 +709,7 @@ MUTANTS: list[Mutant] = [
     ),
     *mutants(
         "nn/experts.py",
-        EXPERTS,
+        EXPERT_MODEL,
         ("total[going] / asked", "total[going]", "the router sees a sum, not a mean"),
         ("nn.init.zeros_(self.score.weight)", "pass", "an untrained router that stops"),
         ('self.trunk_learns_from == "first"', "False", "every expert teaches the trunk"),
@@ -717,7 +717,7 @@ MUTANTS: list[Mutant] = [
     ),
     *mutants(
         "nn/ensemble.py",
-        EXPERTS,
+        EXPERT_MODEL,
         ("(norms * share).sum(1) / share.sum(1)", "norms.mean(1)", "sizes of classes not owned"),
         ("torch.where(sizes > 0,", "torch.where(sizes >= 0,", "zero weights divide by zero"),
     ),

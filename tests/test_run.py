@@ -1,6 +1,7 @@
 """A finished run: what it leaves, evaluates and predicts, and what it says of a broken one."""
 
 import dataclasses
+import json
 import shlex
 
 import numpy as np
@@ -10,9 +11,12 @@ from PIL import Image
 
 import longtail
 from longtail import launch
+from longtail.cli.show import choices_lines
 from longtail.data.dataset import Dataset
 from longtail.errors import CheckpointError, DataError, UsageError
-from longtail.methods.resolve import parse_assignments
+from longtail.methods.describe import knows_prior
+from longtail.methods.resolve import parse_assignments, resolve
+from longtail.recipe import DataInfo
 from longtail.record import read_predictions
 from longtail.training.folder import locked
 from tiny import KNOBS, corrupt, pictures, tiny_dataset, vectors
@@ -342,3 +346,72 @@ def test_a_set_without_splits_is_evaluated_whole(on_vectors, tmp_path):
 def test_arrays_that_cannot_be_predicted_are_named(on_vectors, inputs, says):
     with pytest.raises(DataError, match=says):
         on_vectors.predict(inputs)
+
+
+@pytest.mark.parametrize(
+    ("method", "knobs"),
+    [
+        ("crt", {}),
+        ("ncm", {}),
+        ("balms", {}),
+        ("elm", {}),
+        ("ce", {"sampler": "class-balanced"}),
+        ("posthoc-logit-adjustment", {}),
+    ],
+)
+def test_what_frees_predictions_of_the_prior_is_seen(method, knobs):
+    counts = DataInfo(np.array([50, 20, 9, 4]))
+    assert knows_prior(resolve(method, counts, knobs=knobs).recipe)
+    free = [("ce", {}), ("ldam-drw", {}), ("ride", {}), ("logit-adjustment", {"la_tau": 0})]
+    for name, own in free:
+        assert not knows_prior(resolve(name, counts, knobs=own).recipe), name
+
+
+def test_a_routers_cost_is_recorded_and_shown(tmp_path):
+    run = train(tmp_path / "run", tiny_dataset(kind="vector"), "ride")
+    asked = run.record.experts_asked
+    assert 1 <= asked <= 3
+    inputs = torch.from_numpy(tiny_dataset(kind="vector").test.inputs)
+    standard = (inputs - torch.tensor(run.record.data.mean)) / torch.tensor(run.record.data.std)
+    with torch.no_grad():
+        assert asked == run.model.predict_routed(standard.float())[1].double().mean().item()
+    assert choices_lines(run.record) == [f"{asked:.2f} experts asked a sample"]
+    chosen = dataclasses.replace(run.record, choices={"norm_tau": 1.1}, experts_asked=None)
+    assert choices_lines(chosen) == ["norm_tau 1.1, chosen on the hold-out"]
+    assert train(tmp_path / "ce", tiny_dataset(kind="vector"), "ce").record.experts_asked is None
+
+
+def test_other_weights_at_the_teachers_place_are_another_configuration(tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    teacher = train(tmp_path / "teacher", dataset, "ce")
+    options = {"knobs": {"lr": 0.05, "teacher": str(teacher.folder)}}
+    train(tmp_path / "run", dataset, "ride", **options)
+    weights = teacher.folder / "model.safetensors"
+    other = train(tmp_path / "other", dataset, "ce", seed=1).folder / "model.safetensors"
+    weights.write_bytes(other.read_bytes())
+    with pytest.raises(CheckpointError, match=r"teacher: .* then, .* now"):
+        train(tmp_path / "run", dataset, "ride", resume=True, **options)
+
+
+def test_a_teacher_that_predicts_otherwise_than_it_was_trained_is_refused(tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    teacher = train(tmp_path / "teacher", dataset, "ncm")
+    knobs = {"lr": 0.05, "teacher": str(teacher.folder)}
+    with pytest.raises(DataError, match="does not predict with what it was trained by"):
+        train(tmp_path / "run", dataset, "ride", knobs=knobs)
+
+
+def test_the_log_says_what_samplers_drew(tmp_path):
+    dataset = tiny_dataset(kind="vector")
+    for method, names in (
+        ("ce", set()),
+        ("hybrid-psc", {"draws", "distinct", "contrast_draws", "contrast_distinct"}),
+        ("balms", {"scores"}),
+    ):
+        run = train(tmp_path / method, dataset, method)
+        last = json.loads((run.folder / "log.jsonl").read_text().splitlines()[-1])
+        assert names == last.keys() & {
+            *("draws", "distinct", "contrast_draws", "contrast_distinct", "scores")
+        }
+        if "draws" in names:
+            assert sum(last["draws"]) == sum(last["contrast_draws"]) == 20  # four batches of five

@@ -285,3 +285,19 @@ def test_each_stage_draws_as_its_sampler_says(sampler, shares):
 def assert_near_in(labels, shares, tolerance) -> None:
     counts = np.bincount(labels.numpy(), minlength=len(shares))
     assert (np.abs(counts - len(labels) * np.array(shares)) <= tolerance).all(), counts
+
+
+def test_shares_that_do_not_add_up_and_parts_that_are_not_there_are_said():
+    with pytest.raises(UsageError, match=r"add up to 0\.6"):
+        steps_in(stage(0.3), stage(0.3))
+    with pytest.raises(UsageError, match="'clasifier', and the model has classifier, encoder"):
+        steps_in(stage(0.5), stage(0.5, trainable=("clasifier",)))
+    with pytest.raises(UsageError, match=r"'experts\.1'"):
+        steps_in(stage(1.0), groups=(ParameterGroup("experts.1"),))
+
+
+def test_a_stage_that_diverges_says_which_rate_to_lower():
+    plan, _ = hand_made(stage(0.5), stage(0.5, restart=SLOW))
+    first, second = phases(plan.resolved.recipe.stages, plan.resolved.settings)
+    assert epoch_module._slower(first) == "--set lr=0.05"
+    assert epoch_module._slower(second) == "0.005 for stage 2, which has a knob for it"

@@ -15,6 +15,7 @@ from longtail.methods.resolve import RecipeKind, resolve
 from longtail.nn.encoders import default_backbone
 from longtail.nn.model import AnyModel
 from longtail.recipe import DataInfo
+from longtail.record import revision, source_hash
 from longtail.run import Run, load
 from longtail.training.decisions import Switch, decisions_line, pixels_seen
 from longtail.training.feed import sampler_lines
@@ -156,6 +157,7 @@ def _train_to_the_end(
     # A finished run is left as it is: its record says which code it was that ran.
     if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
         return
+    code = source_hash(), revision()  # of what trains: a checkout may change meanwhile
     fit(
         plan,
         dataset,
@@ -165,7 +167,7 @@ def _train_to_the_end(
         checkpoint_seconds=checkpoint_seconds,
         progress=progress,
     )
-    finish(folder, plan, dataset, state, holdout=holdout, command=command)
+    finish(folder, plan, dataset, state, holdout=holdout, command=command, code=code)
 
 
 def default_folder(data: str | Dataset, method: str, seed: int) -> Path:
@@ -193,6 +195,11 @@ def teacher_of(plan: Plan, dataset: Dataset, holdout: str | None) -> AnyModel | 
                 f"The teacher {path} was trained on {known.name} with another {name} than this run "
                 f"of {dataset.name}; train a teacher on the same data, cut and hold-out."
             )
+    if run.resolved.recipe.heads.nearest_mean or run.resolved.recipe.posthoc:
+        raise DataError(
+            f"The teacher {path} ({run.record.method}) does not predict with what it was trained "
+            "by; teach with a run of another method."
+        )
     return run.model.to(plan.device).requires_grad_(False)
 
 
@@ -203,7 +210,9 @@ def load_teacher(path: str) -> Run:
         CheckpointError: there is none; the message names the knob.
     """
     try:
-        return load(path)
+        run = load(path)
+        run.model  # noqa: B018 - its weights are read now, while the error can name the knob
+        return run
     except CheckpointError as error:
         raise CheckpointError(f"--set teacher={path}: {error}") from error
 

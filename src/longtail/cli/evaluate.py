@@ -33,7 +33,8 @@ def evaluate(
     metrics = summarise_confusion(confusion, finished.record.data.train_counts)
     adjusted = f", logits adjusted by la_tau {la_tau:g}" if la_tau else ""
     name = f"{data or finished.record.data.name} ({confusion.sum():,} samples{adjusted})"
-    typer.echo("\n".join([*metrics_lines(name, metrics), *choices_lines(finished.record)]))
+    own = choices_lines(finished.record) if data is None else []
+    typer.echo("\n".join([*metrics_lines(name, metrics), *own]))
     if per_class:
         typer.echo("\n".join(_class_lines(finished.record, confusion)))
 

@@ -35,7 +35,7 @@ def _table(methods: dict[str, "Method"]) -> Iterator[str]:
 
 
 def _page(name: str, method: "Method") -> Iterator[str]:
-    from longtail.data.samplers import SAMPLERS
+    from longtail.data.samplers import PARAMETERS, SAMPLERS
     from longtail.methods.resolve import knobs_of, shared_knobs
 
     yield f"{name}: {method.title} ({method.reference}, {method.year})"
@@ -54,7 +54,8 @@ def _page(name: str, method: "Method") -> Iterator[str]:
     yield "Knobs of every method (a stage with a schedule of its own keeps that):"
     shared = {key: knob for key, knob in shared_knobs().items() if key not in own}
     yield from (f"  {_knob(knob)}" for knob in shared.values())
-    yield f"Samplers: {', '.join(SAMPLERS)}."
+    named = (PARAMETERS[key].example if key in PARAMETERS else key for key in SAMPLERS)
+    yield f"Samplers: {', '.join(named)}."
     yield ""
     yield from _numbers(name, method)
 
@@ -124,4 +125,5 @@ def _knob(knob: "Knob") -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_shown, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    short = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)

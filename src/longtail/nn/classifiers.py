@@ -134,6 +134,6 @@ def tau_normalised(weight: Tensor, norm_tau: float) -> Tensor:
 
     Source: tau-normalisation, Kang et al. 2020, arXiv 1910.09217, Eq. 10.
     """
-    norms = weight.norm(dim=1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
+    norms = weight.norm(dim=1, keepdim=True).clamp_min(1e-12)  # its square is still a float32
     normalised: Tensor = weight / norms.pow(norm_tau)
     return normalised

@@ -91,7 +91,7 @@ class Model(nn.Module):
         return self.classifier(features), embeddings
 
     def full_logits(self, inputs: Tensor) -> Tensor:
-        """Logits [b, c] of one view by all there is to ask, the one classifier of training."""
+        """Logits [b, c] of one view by the classifier that was trained, without a host's look."""
         logits: Tensor = self.classifier(self.features(inputs))
         return logits
 

@@ -32,7 +32,7 @@ class Provenance:
         hardware: `hardware(...)`.
         seconds: training time over all resumptions.
         images_per_second: training throughput.
-        parameters: number of trained parameters.
+        parameters: number of parameters of the model.
         steps: optimiser steps taken.
     """
 

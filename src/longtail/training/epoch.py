@@ -94,7 +94,7 @@ def _losses(
 
 def _slower(phase: Phase) -> str:
     """What to type for half the rate of a phase."""
-    if phase.stage.restart is None:
+    if phase.schedule_first == 0:
         return f"--set lr={phase.settings.lr / 2:g}"
     return f"{phase.settings.lr / 2:g} for stage {phase.number + 1}, which has a knob for it"
 

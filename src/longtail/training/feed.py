@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from longtail.data.batches import Batch, epoch_batches, fetch_from
 from longtail.data.dataset import Dataset
-from longtail.data.samplers import coverage, coverage_line, sampler
+from longtail.data.samplers import Coverage, coverage, coverage_line, sampler
 from longtail.evaluation import autocast
 from longtail.keyed import fold
 from longtail.nn.model import Model
@@ -71,7 +71,7 @@ def sampler_lines(plan: Plan, dataset: Dataset) -> Iterator[str]:
             continue
         for name, order in zip(names, orders_of(plan, labels, phase, phase.first), strict=True):
             if name and order is not None:
-                covered = coverage(order, labels, dataset.num_classes)
+                covered = _covered(plan, order, labels, dataset.num_classes)
                 yield coverage_line(name, dataset.counts, covered)
 
 
@@ -89,15 +89,19 @@ def drawn_classes(
     if (stage.sampler, stage.contrast_sampler) == ("instance", None):
         return {}
     labels = torch.tensor(dataset.train.labels)
-    size = plan.resolved.settings.batch_size
-    trained_on = len(labels) // size * size  # what fills no batch is left out
     line: dict[str, Any] = {}
     for prefix, order in zip(("", "contrast_"), orders_of(plan, labels, phase, epoch), strict=True):
         if order is not None:
-            covered = coverage(order[:trained_on], labels, dataset.num_classes)
+            covered = _covered(plan, order, labels, dataset.num_classes)
             line[f"{prefix}draws"] = covered.draws.tolist()
             line[f"{prefix}distinct"] = covered.distinct.tolist()
     return line
+
+
+def _covered(plan: Plan, order: Tensor, labels: Tensor, num_classes: int) -> Coverage:
+    """What is trained on of an order: what fills no batch is left out."""
+    size = plan.resolved.settings.batch_size
+    return coverage(order[: len(order) // size * size], labels, num_classes)
 
 
 def _learned(

@@ -20,8 +20,6 @@ from longtail.record import (
     RunMetrics,
     SplitMetrics,
     hardware,
-    revision,
-    source_hash,
     versions,
 )
 from longtail.training.plan import Plan
@@ -39,8 +37,12 @@ def finish(
     *,
     holdout: str | None,
     command: str,
+    code: tuple[str, str | None],
 ) -> None:
-    """Evaluate the selected epoch and write the model, the predictions and the record."""
+    """Evaluate the selected epoch and write the model, the predictions and the record.
+
+    `code` is the source hash and the revision of what has trained.
+    """
     if state.selected_model:
         state.model.load_state_dict(state.selected_model)
     choices = refit_classifier(plan, dataset, state.model)
@@ -58,7 +60,7 @@ def finish(
         seed=plan.seed,
         data=summarise_data(dataset, plan.statistics, holdout),
         decisions=plan.decisions,
-        provenance=_provenance(plan, state),
+        provenance=_provenance(plan, state, *code),
         metrics=RunMetrics(**metrics),
         selected_epoch=state.selected_epoch or plan.resolved.settings.epochs,
         selection="hold-out" if state.selected_epoch else "last epoch",
@@ -114,11 +116,13 @@ def _evaluate_split(
     return measure(scores, split, dataset.counts)
 
 
-def _provenance(plan: Plan, state: TrainState) -> Provenance:
+def _provenance(
+    plan: Plan, state: TrainState, source_hash: str, revision: str | None
+) -> Provenance:
     gpu = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else None
     return Provenance(
-        source_hash=source_hash(),
-        revision=revision(),
+        source_hash=source_hash,
+        revision=revision,
         versions=versions(_RECORDED_VERSIONS),
         hardware=hardware(gpu),
         seconds=round(state.seconds, 3),
