@@ -45,7 +45,7 @@ READING = (
     "then had 40.0 and 39.0, RIDE 35.4 with seed 0). FCC and Hybrid-PSC ran with their papers' "
     "values for CIFAR-100, a strength of 1 and a temperature of 0.1 (30.0 and 28.4 with seed 0, "
     "both below cross-entropy), and now take those for CIFAR-10. tau-norm had chosen its epoch by "
-    "the classifier it does not keep (33.9 and 30.7). The rows at the oldest revision differ from "
+    "the classifier it does not keep, which was the last one as well. The rows at the oldest revision differ from "
     "today's code in rounding alone, as the golden runs of the tests say.",
     "",
 )

@@ -155,7 +155,7 @@ def resolve(
 def _checked(
     method: str, given: dict[str, object], own: dict[str, Knob], shared: dict[str, Knob]
 ) -> dict[str, Any]:
-    known = own | shared
+    known = shared | own  # a method's own knob goes before one of everyone's
     for name in given:
         if name not in known:
             raise UsageError(
