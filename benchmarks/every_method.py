@@ -6,7 +6,7 @@
 The budget is half that of `small_budget.py` and the rate the one that was chosen there: nothing is
 tuned here. Each run is a `longtail train` command under the common recipe; two run at a time, on a
 core each. Seeds are the outer loop, so that a table that was stopped is a fair one. Records and
-logs are kept in docs/results/every-method.
+logs are kept in docs/results/every-method, and `write` with this folder writes the page again.
 """
 
 import argparse
@@ -45,8 +45,8 @@ READING = (
     "then had 40.0 and 39.0, RIDE 35.4 with seed 0). FCC and Hybrid-PSC ran with their papers' "
     "values for CIFAR-100, a strength of 1 and a temperature of 0.1 (30.0 and 28.4 with seed 0, "
     "both below cross-entropy), and now take those for CIFAR-10. tau-norm had chosen its epoch by "
-    "the classifier it does not keep, which was the last one as well. The rows at the oldest revision differ from "
-    "today's code in rounding alone, as the golden runs of the tests say.",
+    "the classifier it does not keep, which was the last one as well. The rows at the oldest "
+    "revision differ from today's code in rounding alone, as the golden runs of the tests say.",
     "",
 )
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "every-method.md"
@@ -193,7 +193,7 @@ def keep(out: Path) -> None:
     """Copy records and logs beside the page."""
     for words in jobs(out):
         source, target = Path(words[-1]), PAGE.with_suffix("") / Path(words[-1]).name
-        if source != target and (source / "record.json").exists():
+        if source.resolve() != target.resolve() and (source / "record.json").exists():
             target.mkdir(parents=True, exist_ok=True)
             for name in KEPT:
                 shutil.copyfile(source / name, target / name)
