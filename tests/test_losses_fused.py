@@ -35,10 +35,24 @@ def _kernels() -> Iterator[None]:
         return
     with patch.dict(os.environ, {"TRITON_INTERPRET": "1"}):
         as_they_were = _taken_out()
-        yield
-    # At exit the extension calls what is still alive a leak, unless it is freed with the modules.
-    sys.modules.update({f"interpreted {name}": module for name, module in _taken_out().items()})
-    sys.modules.update(as_they_were)
+        try:
+            _skip_where_the_interpreter_is_broken()
+            yield
+        finally:
+            # At exit the extension calls what is alive a leak, unless it is freed with its module.
+            interpreted = _taken_out()
+            sys.modules.update({f"interpreted {name}": m for name, m in interpreted.items()})
+            sys.modules.update(as_they_were)
+
+
+def _skip_where_the_interpreter_is_broken() -> None:
+    """Triton 3.6 interprets nothing on numpy 2.5, which no longer reads [1] as a number."""
+    try:
+        contrastive_loss(torch.eye(16), torch.zeros(16, dtype=torch.int64), kernel="triton")
+    except Exception as error:
+        if "only 0-dimensional arrays" not in str(error):
+            raise
+        pytest.skip("Triton's interpreter does not run on this numpy")
 
 
 def _taken_out() -> dict[str, ModuleType]:
