@@ -8,10 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from longtail.data.batches import Batch
 from longtail.errors import CheckpointError, DataError
 from longtail.keyed import fold
 from longtail.launch import teacher_of, train
 from longtail.nn.model import build_model
+from longtail.training import feed as feed_module
 from longtail.training.feed import feeder
 from longtail.training.log import read_lines
 from longtail.training.loop import fit
@@ -320,3 +322,16 @@ def test_balms_goes_on_in_the_middle_of_an_epoch():
     expected = draw(torch.zeros(3), labels, 5, fold(0, "meta", 2 * PER_EPOCH + 3))
     assert torch.equal(batch.labels, expected.labels)
     assert state.meta.steps == 1
+
+
+def test_the_trial_step_of_balms_sees_features_as_the_step_does():
+    plan = plan_of("balms", knobs={"fcc_gamma": 1.0, "fcc_start": 0.0})
+    state = fresh(plan, VECTORS)
+    state.model.eval()
+    views = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 2, 1, 0])
+    plain = feed_module._features(plan, state, Batch(views, labels, labels))
+    state.feature_factors.copy_(plan.resolved.recipe.feature_factors.factors)
+    scaled = feed_module._features(plan, state, Batch(views, labels, labels))
+    assert torch.equal(scaled, plain * state.feature_factors[labels][:, None])
+    assert not torch.equal(scaled, plain)
