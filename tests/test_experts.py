@@ -156,6 +156,18 @@ def test_each_experts_loss_teaches_the_trunk_and_itself_alone(generator):
         assert not others
 
 
+@pytest.mark.parametrize("teachers", ["all", "first"])
+def test_the_trunk_learns_from_all_experts_or_the_first_alone(teachers, generator):
+    model = make(Heads(experts=Experts(3, trunk_learns_from=teachers)))
+    views = torch.randn(1, 4, 3, 8, 8, generator=generator)
+    for number in range(3):
+        model.zero_grad()
+        model(views).expert_logits[:, number].square().sum().backward()
+        taught = any(p.grad is not None and p.grad.any() for p in model.encoder.parameters())
+        assert taught == (number == 0 or teachers == "all")
+        assert model.experts[number].classifier.weight.grad.any()
+
+
 def test_factors_scale_each_samples_features_before_the_classifiers(generator):
     model = make(Heads(experts=Experts(2))).eval()
     views = torch.randn(1, 3, 3, 8, 8, generator=generator)

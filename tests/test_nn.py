@@ -162,6 +162,13 @@ def test_a_cosine_classifier_starts_with_rows_of_length_one():
     assert model.classifier.weight.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
 
 
+def test_a_rare_classifier_starts_with_every_class_as_likely_as_one_of_all():
+    model = build_model("mlp-w6", (5,), 10, Heads(classifier="rare"), seed=0)
+    even = torch.sigmoid(model.classifier.bias)
+    assert even.tolist() == pytest.approx([0.1] * 10)
+    assert build_model("mlp-w6", (5,), 1, Heads(classifier="rare"), seed=0).classifier.bias == 0
+
+
 def test_class_means_are_those_of_a_loop_and_zero_without_a_sample(generator):
     features, labels = (
         torch.randn(9, 4, generator=generator),
