@@ -18,7 +18,7 @@ from longtail.losses import (
     posthoc_logit_adjustment,
 )
 from longtail.losses.counts import class_balanced_weights
-from longtail.prior import effective_number_weights, log_prior
+from longtail.prior import effective_number_weights, ldam_margins, log_prior
 from references import logit
 
 COUNTS = [7, 500, 2, 31]
@@ -154,3 +154,13 @@ def test_focal_without_focus_or_weights_is_a_sum_of_sigmoid_cross_entropies(logi
 def test_a_beta_of_one_is_refused(logits, labels, make):
     with pytest.raises(UsageError, match=r"beta is 1.0"):
         make()(logits, labels)
+
+
+@pytest.mark.parametrize("counts", [[500, 60, 7], [3, 0, 1], [9, 9, 9]])
+def test_ldams_margins_are_those_of_the_prior(counts):
+    logits = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 2, 2, 1, 0])
+    margins = torch.from_numpy(ldam_margins(counts, 0.4))
+    lowered = logits - 30 * F.one_hot(labels, 3) * margins[labels, None]
+    found = ldam_loss(logits, labels, torch.tensor(counts), max_margin=0.4)
+    assert found.item() == pytest.approx(F.cross_entropy(lowered, labels).item(), rel=1e-12)
