@@ -46,9 +46,9 @@ READING = (
     "values for CIFAR-100, a strength of 1 and a temperature of 0.1 (30.0 and 28.4 with seed 0, "
     "both below cross-entropy), and now take those for CIFAR-10. tau-norm had chosen its epoch by "
     "the classifier it does not keep, which was the last one as well. The rows at the oldest "
-    "revision differ from today's code in rounding alone, as the golden runs of the tests say; in "
-    "their kept records, though, `best_on_test` may be of an earlier stage, and `parameters` counts "
-    "those that learned last.",
+    "revision differ from today's code in rounding alone, as the golden runs of the tests say; "
+    "in their kept records, though, `best_on_test` may be of an earlier stage, and `parameters` "
+    "counts those that learned last.",
     "",
 )
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "every-method.md"
