@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from longtail.record import NUMERIC_PARTS
+
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "longtail"
 
 # Lowest first; parts of one level may not import each other.
@@ -17,6 +19,7 @@ LEVELS: list[set[str]] = [
     {"methods"},
     {"evaluation"},
     {"training"},
+    {"request"},
     {"run"},
     {"launch"},
     {"experiments"},
@@ -97,6 +100,12 @@ def test_imports_run_downward_only(path):
     part = part_of(path)
     wrong = {other for other in own_parts(path) if not may_import(part, other)}
     assert not wrong, f"{path.relative_to(SOURCE)} imports {wrong}"
+
+
+def test_what_trains_needs_no_part_that_runs_are_not_addressed_by():
+    aside = {"errors", "record", "metrics", "run", "experiments", "cli"}
+    parts = set().union(*LEVELS)
+    assert set(NUMERIC_PARTS) == parts - aside, "say of a new part whether numbers depend on it"
 
 
 def test_the_rule_sees_an_upward_a_sideways_and_a_hidden_import(tmp_path):

@@ -399,6 +399,21 @@ def test_source_hash_sees_code_and_names_and_nothing_else(tmp_path):
     assert len({before, renamed, record.source_hash(package)}) == 3
 
 
+def test_numeric_hash_sees_what_trains_and_nothing_else(tmp_path):
+    package = a_package(tmp_path / "package")
+    for name in ("losses/plain.py", "keyed.py", "report/page.py", "cli/train.py", "metrics/x.py"):
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_bytes(b"one")
+    before = record.numeric_hash(package)
+    for name in ("report/page.py", "cli/train.py", "metrics/x.py", "a.py"):
+        (package / name).write_bytes(b"two")
+        assert record.numeric_hash(package) == before
+    for name in ("losses/plain.py", "keyed.py"):
+        (package / name).write_bytes(b"two")
+        assert record.numeric_hash(package) != before
+        (package / name).write_bytes(b"one")
+
+
 def git(folder, *arguments):
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     command = ["git", "-C", str(folder), *identity, *arguments]

@@ -1,7 +1,5 @@
 """Training a method on data in one call, from words to a finished run folder."""
 
-import dataclasses
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,20 +7,19 @@ from typing import Any
 import numpy as np
 
 from longtail.data.dataset import Dataset
-from longtail.data.load import load_dataset, prepare
-from longtail.errors import CheckpointError, DataError, UsageError, printable
+from longtail.errors import CheckpointError, DataError, printable
 from longtail.methods.resolve import RecipeKind, resolve
-from longtail.nn.encoders import default_backbone
 from longtail.nn.model import AnyModel
 from longtail.recipe import DataInfo
-from longtail.record import revision, source_hash
+from longtail.record import running_code
+from longtail.request import Request, command_of, load_data, plan_run, words_of
 from longtail.run import Run, load
-from longtail.training.decisions import Switch, decisions_line, pixels_seen
+from longtail.training.decisions import Switch, decisions_line
 from longtail.training.feed import sampler_lines
 from longtail.training.finish import finish, summarise_data
-from longtail.training.folder import decisions_for, locked, open_folder, stored_configuration
+from longtail.training.folder import locked, open_folder, stored_configuration
 from longtail.training.loop import fit, initial_state, num_steps
-from longtail.training.plan import Plan, configuration, make_plan
+from longtail.training.plan import Plan, configuration
 from longtail.training.threads import torch_threads
 
 _FEW_STEPS = 500
@@ -87,9 +84,25 @@ def train(
         NumericError: the loss is no longer finite.
         Interrupted: a signal asked for the end.
     """
+    request = Request(
+        data=data,
+        method=method,
+        seed=seed,
+        knobs=knobs or {},
+        recipe=recipe,
+        backbone=backbone,
+        epochs=epochs,
+        batch_size=batch_size,
+        imbalance=imbalance,
+        holdout=holdout,
+        image_size=image_size,
+        eval_every=eval_every,
+        device=device,
+        precision=precision,
+        threads=threads,
+        compile=compile,
+    )
     folder = Path(out) if out is not None else default_folder(data, method, seed)
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"--seed {seed}: it must lie in 0..{2**32 - 1}.")
     # Names and the folder are checked before data are read, which may take minutes, and before
     # anything is written into a folder that may not be a run's.
     teacher = resolve(method, _STANDING_IN, knobs=knobs, recipe=recipe).recipe.teacher
@@ -98,30 +111,8 @@ def train(
     stored_configuration(folder, resume)
     with locked(folder):
         stored = stored_configuration(folder, resume)
-        if isinstance(data, Dataset):
-            dataset = prepare(data, imbalance=imbalance, holdout=holdout)
-        else:
-            dataset = load_dataset(
-                data, imbalance=imbalance, holdout=holdout, image_size=image_size
-            )
-        resolved = resolve(
-            method,
-            DataInfo(dataset.counts),
-            knobs=knobs,
-            recipe=recipe,
-            epochs=epochs,
-            batch_size=batch_size,
-        )
-        pixels = pixels_seen(dataset, resolved)
-        plan = make_plan(
-            dataset,
-            resolved,
-            backbone=backbone or default_backbone(dataset.input_shape),
-            seed=seed,
-            eval_every=eval_every,
-            decisions=decisions_for(stored, device, precision, threads, compile, pixels=pixels),
-        )
-        options = {"--imbalance": imbalance, "--holdout": holdout, "--image-size": image_size}
+        dataset = load_data(request)
+        plan = plan_run(request, dataset, stored)
         with torch_threads(plan.decisions.threads):
             _train_to_the_end(
                 plan,
@@ -129,7 +120,7 @@ def train(
                 folder,
                 stored,
                 holdout=holdout,
-                command=command_of(data, plan, options, folder),
+                command=command_of(words_of(request, plan, folder)),
                 progress=progress,
                 checkpoint_seconds=checkpoint_seconds,
             )
@@ -157,7 +148,7 @@ def _train_to_the_end(
     # A finished run is left as it is: its record says which code it was that ran.
     if stored and state.step == num_steps(plan, dataset) and _is_finished(folder):
         return
-    code = source_hash(), revision()  # of what trains: a checkout may change meanwhile
+    code = running_code()  # a checkout may change meanwhile
     fit(
         plan,
         dataset,
@@ -215,35 +206,6 @@ def load_teacher(path: str) -> Run:
         return run
     except CheckpointError as error:
         raise CheckpointError(f"--set teacher={path}: {error}") from error
-
-
-def command_of(data: str | Dataset, plan: Plan, options: Mapping[str, object], folder: Path) -> str:
-    """The command line that runs a plan again, with every decision spelled out."""
-    resolved, decisions = plan.resolved, plan.decisions
-    settings = dataclasses.asdict(resolved.settings)
-    sizes = {name: settings.pop(name) for name in ("epochs", "batch_size")}
-    words = ["longtail", "train", data if isinstance(data, str) else data.name]
-    flags = {
-        "--method": resolved.method,
-        "--recipe": resolved.recipe_kind,
-        "--backbone": plan.backbone,
-        "--epochs": sizes["epochs"],
-        "--batch-size": sizes["batch_size"],
-        "--seed": plan.seed,
-        **{name: value for name, value in options.items() if value is not None},
-        "--eval-every": plan.eval_every,
-        "--device": decisions.device,
-        "--precision": decisions.precision,
-        "--threads": decisions.threads,
-        "--compile": "on" if decisions.compile else "off",
-        "--out": folder,
-    }
-    for flag, value in flags.items():
-        words += [flag, str(value)]
-    for name, value in {**resolved.knobs, **settings}.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        words += ["--set", f"{name}={text}"]
-    return shlex.join(words)
 
 
 def length_of(plan: Plan, dataset: Dataset) -> str:

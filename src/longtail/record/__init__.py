@@ -7,10 +7,14 @@ whole or not at all, and read strictly: a file of this schema version has exactl
 from longtail.record.files import read_bytes, write_atomically
 from longtail.record.predictions import Predictions, predictions_of, read_predictions
 from longtail.record.provenance import (
+    NUMERIC_PARTS,
+    Code,
     Hardware,
     Provenance,
     hardware,
+    numeric_hash,
     revision,
+    running_code,
     source_hash,
     versions,
 )
@@ -26,8 +30,10 @@ from longtail.record.run import (
 )
 
 __all__ = [
+    "NUMERIC_PARTS",
     "SCHEMA_VERSION",
     "BestOnTest",
+    "Code",
     "DataSummary",
     "Decisions",
     "Hardware",
@@ -37,11 +43,13 @@ __all__ = [
     "RunMetrics",
     "SplitMetrics",
     "hardware",
+    "numeric_hash",
     "predictions_of",
     "read_bytes",
     "read_predictions",
     "read_record",
     "revision",
+    "running_code",
     "source_hash",
     "versions",
     "write_atomically",

@@ -8,8 +8,27 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
+
+from longtail.record.canonical import ADDED
 
 _PACKAGE = Path(__file__).parents[1]
+
+NUMERIC_PARTS = (
+    "data",
+    "evaluation",
+    "keyed",
+    "launch",
+    "losses",
+    "methods",
+    "nn",
+    "optim",
+    "prior",
+    "recipe",
+    "request",
+    "training",
+)
+"""Parts of the package that a run's numbers depend on."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +46,7 @@ class Provenance:
 
     Attributes:
         source_hash: `source_hash()`.
+        numeric_hash: `numeric_hash()`; None in records from before it was kept.
         revision: `revision()`; None outside a checkout.
         versions: `versions(...)`.
         hardware: `hardware(...)`.
@@ -44,12 +64,46 @@ class Provenance:
     images_per_second: float
     parameters: int
     steps: int
+    numeric_hash: str | None = dataclasses.field(default=None, metadata={ADDED: True})
+
+
+class Code(NamedTuple):
+    """The code of this process; see the functions of these names."""
+
+    source_hash: str
+    numeric_hash: str
+    revision: str | None
+
+
+def running_code() -> Code:
+    """The code that runs now, whatever becomes of its files later."""
+    return Code(source_hash(), numeric_hash(), revision())
 
 
 def source_hash(package: Path = _PACKAGE) -> str:
     """sha256 over the names and bytes of the package's .py files: the code that ran, exactly."""
+    return _hash_of(package, package.rglob("*.py"))
+
+
+def numeric_hash(package: Path = _PACKAGE) -> str:
+    """As `source_hash`, of the parts alone that decide what is trained and predicted.
+
+    What looks at finished runs (metrics, statistics, tables, reports) and what people type are
+    left out: after a change to those, a run made before is the run that would be made now.
+    """
+    parts = set(NUMERIC_PARTS)
+    files = (file for file in package.rglob("*.py") if _part_of(file, package) in parts)
+    return _hash_of(package, files)
+
+
+def _part_of(file: Path, package: Path) -> str:
+    """The package's module or folder that a file belongs to."""
+    return file.relative_to(package).parts[0].removesuffix(".py")
+
+
+def _hash_of(package: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for name in sorted(file.relative_to(package).as_posix() for file in package.rglob("*.py")):
+    for name in sorted(file.relative_to(package).as_posix() for file in files):
         content = (package / name).read_bytes()
         # The length in between keeps moving a byte from one file to the next from going unseen.
         digest.update(f"{name}\0{len(content)}\0".encode() + content)

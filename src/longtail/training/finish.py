@@ -14,6 +14,7 @@ from longtail.nn.weights import write_weights
 from longtail.prior import groups
 from longtail.recipe import Choices
 from longtail.record import (
+    Code,
     DataSummary,
     Provenance,
     Record,
@@ -37,12 +38,9 @@ def finish(
     *,
     holdout: str | None,
     command: str,
-    code: tuple[str, str | None],
+    code: Code,
 ) -> None:
-    """Evaluate the selected epoch and write the model, the predictions and the record.
-
-    `code` is the source hash and the revision of what has trained.
-    """
+    """Evaluate the selected epoch and write the model, the predictions and the record."""
     if state.selected_model:
         state.model.load_state_dict(state.selected_model)
     choices = refit_classifier(plan, dataset, state.model)
@@ -60,7 +58,7 @@ def finish(
         seed=plan.seed,
         data=summarise_data(dataset, plan.statistics, holdout),
         decisions=plan.decisions,
-        provenance=_provenance(plan, state, *code),
+        provenance=_provenance(plan, state, code),
         metrics=RunMetrics(**metrics),
         selected_epoch=state.selected_epoch or plan.resolved.settings.epochs,
         selection="hold-out" if state.selected_epoch else "last epoch",
@@ -116,13 +114,10 @@ def _evaluate_split(
     return measure(scores, split, dataset.counts)
 
 
-def _provenance(
-    plan: Plan, state: TrainState, source_hash: str, revision: str | None
-) -> Provenance:
+def _provenance(plan: Plan, state: TrainState, code: Code) -> Provenance:
     gpu = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else None
     return Provenance(
-        source_hash=source_hash,
-        revision=revision,
+        **code._asdict(),
         versions=versions(_RECORDED_VERSIONS),
         hardware=hardware(gpu),
         seconds=round(state.seconds, 3),
