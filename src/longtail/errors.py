@@ -32,6 +32,12 @@ class CheckpointError(LongtailError, RuntimeError):
     exit_code = 4
 
 
+class FolderInUse(CheckpointError):
+    """A run folder that another process is writing."""
+
+    exit_code = 6
+
+
 class NumericError(LongtailError, ArithmeticError):
     """A loss that stopped being a finite number."""
 

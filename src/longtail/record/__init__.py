@@ -5,7 +5,13 @@ whole or not at all, and read strictly: a file of this schema version has exactl
 """
 
 from longtail.record.files import read_bytes, write_atomically
-from longtail.record.predictions import Predictions, predictions_of, read_predictions
+from longtail.record.predictions import (
+    Outcomes,
+    Predictions,
+    predictions_of,
+    read_outcomes,
+    read_predictions,
+)
 from longtail.record.provenance import (
     NUMERIC_PARTS,
     Code,
@@ -37,6 +43,7 @@ __all__ = [
     "DataSummary",
     "Decisions",
     "Hardware",
+    "Outcomes",
     "Predictions",
     "Provenance",
     "Record",
@@ -46,6 +53,7 @@ __all__ = [
     "numeric_hash",
     "predictions_of",
     "read_bytes",
+    "read_outcomes",
     "read_predictions",
     "read_record",
     "revision",

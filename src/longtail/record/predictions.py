@@ -4,7 +4,7 @@ import dataclasses
 import io
 import os
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -142,6 +142,34 @@ def _fits(shape: tuple[int, ...], pattern: tuple[int | None, ...]) -> bool:
     )
 
 
+class Outcomes(NamedTuple):
+    """What was right: the true and the predicted class of each sample, int64 [n] both."""
+
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+
+
+def read_outcomes(path: str | os.PathLike[str]) -> Outcomes:
+    """The outcomes alone, a hundredth of a predictions file, thumbnails and logits unread.
+
+    Raises:
+        CheckpointError: missing, half-written or corrupt.
+    """
+    content = io.BytesIO(read_bytes(path))
+    try:
+        with np.load(content, allow_pickle=False) as archive:
+            outcomes = Outcomes(archive["labels"], archive["predicted"])
+        if any(a.dtype != np.int64 or a.ndim != 1 for a in outcomes):
+            raise ValueError("labels and predicted are not int64 [n]")
+    except (KeyError, *_CORRUPT) as error:
+        raise CheckpointError(_not_predictions(path, str(error))) from error
+    return outcomes
+
+
+def _not_predictions(path: str | os.PathLike[str], problem: str) -> str:
+    return f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN DATA"
+
+
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     """Read what `Predictions.write` wrote; never unpickles.
 
@@ -159,7 +187,5 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     except _CORRUPT as error:
         problem = str(error) or type(error).__name__
     if problem:
-        raise CheckpointError(
-            f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN DATA"
-        )
+        raise CheckpointError(_not_predictions(path, problem))
     return predictions

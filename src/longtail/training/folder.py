@@ -8,7 +8,7 @@ from typing import Any
 
 import filelock
 
-from longtail.errors import CheckpointError, UsageError
+from longtail.errors import CheckpointError, FolderInUse, UsageError
 from longtail.record import Decisions, read_bytes, write_atomically
 from longtail.training.checkpoint import load_checkpoint
 from longtail.training.decisions import Switch, decide
@@ -26,7 +26,8 @@ def locked(folder: Path) -> Iterator[None]:
     A folder made here and left without a file of a run is removed again; nothing else ever is.
 
     Raises:
-        CheckpointError: another process holds it.
+        FolderInUse: another process holds it.
+        CheckpointError: it cannot be written.
     """
     made = not folder.exists()
     try:
@@ -34,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock = filelock.FileLock(folder / _LOCK)
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise CheckpointError(
+        raise FolderInUse(
             f"{folder} is being written by another process. Wait for it to end, or use --out "
             "FOLDER for a run of its own."
         ) from error
