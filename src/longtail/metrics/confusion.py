@@ -30,8 +30,8 @@ def confusion_matrix(
     Raises:
         DataError: not two rows of class ids of one length.
     """
-    true = _class_ids(labels, num_classes, "labels")
-    predicted = _class_ids(predictions, num_classes, "predictions")
+    true = class_ids(labels, num_classes, "labels")
+    predicted = class_ids(predictions, num_classes, "predictions")
     if len(true) != len(predicted):
         raise DataError(
             f"{len(true)} labels but {len(predicted)} predictions: one of each a sample is needed."
@@ -132,7 +132,8 @@ def _present_accuracy(confusion: Confusion) -> Floats:
     return present
 
 
-def _class_ids(values: npt.ArrayLike, num_classes: int, what: str) -> npt.NDArray[np.int64]:
+def class_ids(values: npt.ArrayLike, num_classes: int, what: str) -> npt.NDArray[np.int64]:
+    """Ids in [0, num_classes), int64 [n]; DataError for anything else."""
     ids = np.asarray(values)
     if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
         raise DataError(
