@@ -1,6 +1,6 @@
 """Training a method on data in one call, from words to a finished run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
+    watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Train a method and write a run folder: record, log, predictions, model, checkpoints.
 
@@ -73,6 +74,7 @@ def train(
         resume: goes on with an existing run, and starts one that is missing.
         progress: shows how it goes.
         checkpoint_seconds: time between checkpoints.
+        watch: called with each epoch's line of the log; what it raises ends the training.
 
     Returns:
         The finished run.
@@ -123,6 +125,7 @@ def train(
                 command=command_of(words_of(request, plan, folder)),
                 progress=progress,
                 checkpoint_seconds=checkpoint_seconds,
+                watch=watch,
             )
         return load(folder)
 
@@ -137,6 +140,7 @@ def _train_to_the_end(
     command: str,
     progress: bool,
     checkpoint_seconds: float,
+    watch: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     """From wherever the folder is to a finished run."""
     teacher, state = teacher_of(plan, dataset, holdout), initial_state(plan, dataset)
@@ -157,6 +161,7 @@ def _train_to_the_end(
         folder=folder,
         checkpoint_seconds=checkpoint_seconds,
         progress=progress,
+        watch=watch,
     )
     finish(folder, plan, dataset, state, holdout=holdout, command=command, code=code)
 

@@ -235,6 +235,22 @@ class Paper:
 
 
 @dataclasses.dataclass(frozen=True)
+class Range:
+    """Values over which a knob is searched on a hold-out.
+
+    Attributes:
+        low, high: both included.
+        log: whether factors count and not differences; `low` is then above 0.
+        needs: another knob; while that is off ("off", "", 0) this one does nothing.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    needs: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Method:
     """An entry of the list of methods.
 
@@ -246,6 +262,7 @@ class Method:
         published: top-1 accuracy in per cent by "DATASET-ifN" as printed in the paper named in
             the docstring; never mixed with our own.
         paper: its own training, or None where that is the common one.
+        search: what `longtail tune` looks for the best values of, by knob.
     """
 
     build: Callable[..., Recipe]
@@ -254,3 +271,4 @@ class Method:
     year: int
     published: Mapping[str, float]
     paper: Paper | None = None
+    search: Mapping[str, Range] = dataclasses.field(default_factory=dict)

@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from longtail.methods.resolve import Knob
-    from longtail.recipe import Method
+    from longtail.recipe import Method, Range
 
 
 def methods(
@@ -37,6 +37,7 @@ def _table(methods: dict[str, "Method"]) -> Iterator[str]:
 def _page(name: str, method: "Method") -> Iterator[str]:
     from longtail.data.samplers import PARAMETERS, SAMPLERS
     from longtail.methods.resolve import knobs_of, shared_knobs
+    from longtail.methods.search import SHARED_SEARCH
 
     yield f"{name}: {method.title} ({method.reference}, {method.year})"
     yield ""
@@ -47,13 +48,13 @@ def _page(name: str, method: "Method") -> Iterator[str]:
     if own:
         yield ""
         yield "Knobs (--set KNOB=VALUE), with their defaults:"
-        yield from (f"  {_knob(knob)}" for knob in own.values())
+        yield from (f"  {_knob(knob, method.search.get(key))}" for key, knob in own.items())
     yield ""
     yield from _paper(name, method)
     yield ""
     yield "Knobs of every method (a stage with a schedule of its own keeps that):"
     shared = {key: knob for key, knob in shared_knobs().items() if key not in own}
-    yield from (f"  {_knob(knob)}" for knob in shared.values())
+    yield from (f"  {_knob(knob, SHARED_SEARCH.get(key))}" for key, knob in shared.items())
     named = (PARAMETERS[key].example if key in PARAMETERS else key for key in SAMPLERS)
     yield f"Samplers: {', '.join(named)}."
     yield ""
@@ -115,11 +116,19 @@ def _numbers(name: str, method: "Method") -> Iterator[str]:
         yield "  not measured yet"
 
 
-def _knob(knob: "Knob") -> str:
-    """`name=default`, and the choices where there are some."""
+def _knob(knob: "Knob", searched: "Range | None" = None) -> str:
+    """`name=default`, the choices where there are some, and what `longtail tune` searches."""
     choices = get_args(knob.type) if get_origin(knob.type) is Literal else ()
     others = [str(choice) for choice in choices if choice != knob.default]
-    return f"{knob.name}={_shown(knob.default)}" + (f"  (or {', '.join(others)})" if others else "")
+    line = f"{knob.name}={_shown(knob.default)}" + (f"  (or {', '.join(others)})" if others else "")
+    return line + (f"  (tune: {_range(searched)})" if searched else "")
+
+
+def _range(searched: "Range") -> str:
+    """As `--search` takes it."""
+    scale = ":log" if searched.log else ""
+    needs = f", with {searched.needs}" if searched.needs else ""
+    return f"{searched.low:g}:{searched.high:g}{scale}{needs}"
 
 
 def _shown(value: Any) -> str:

@@ -17,6 +17,7 @@ from longtail.recipe import (
     MetaSampling,
     Method,
     Paper,
+    Range,
     Recipe,
     Restart,
     Stage,
@@ -98,4 +99,5 @@ METHOD = Method(
     year=2020,
     published={"cifar10-lt-if100": 84.9, "cifar100-lt-if100": 50.8},
     paper=Paper(balms_settings),
+    search={"head_lr": Range(0.01, 1, log=True), "meta_lr": Range(0.001, 0.1, log=True)},
 )

@@ -1,6 +1,6 @@
 """BCL: balanced contrastive learning."""
 
-from longtail.methods.contrastive import contrastive_branch
+from longtail.methods.contrastive import SEARCH, contrastive_branch
 from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo, Method, Paper, Recipe
 
@@ -58,4 +58,5 @@ METHOD = Method(
     year=2022,
     published={"cifar10-lt-if100": 84.3, "cifar100-lt-if100": 51.9, "imagenet-lt": 56.2},
     paper=Paper(bcl_settings, knobs={"la_tau": 1.0, "contrastive_weight": 0.6}),
+    search=SEARCH,
 )

@@ -1,6 +1,6 @@
 """BCL+RCL: balanced contrastive learning rebalanced by class frequency."""
 
-from longtail.methods.contrastive import contrastive_branch
+from longtail.methods.contrastive import COMPRESSION_SEARCH, SEARCH, contrastive_branch
 from longtail.recipe import CompressionSide, DataInfo, Method, Recipe
 
 
@@ -62,4 +62,5 @@ METHOD = Method(
     reference="De Alvis et al., arXiv 2312.01753",
     year=2023,
     published={"cifar10-lt-if100": 86.2, "cifar100-lt-if100": 52.1, "imagenet-lt": 56.3},
+    search=SEARCH | COMPRESSION_SEARCH,
 )

@@ -5,7 +5,7 @@ from longtail.methods.knobs import at_least, below_one
 from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
 from longtail.optim import ParameterGroup
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Stage, Term
 
 
 def cb_focal(data: DataInfo, *, beta: float = 0.9999, gamma: float = 1.0) -> Recipe:
@@ -38,4 +38,5 @@ METHOD = Method(
     year=2019,
     published={"cifar10-lt-if100": 74.6, "cifar100-lt-if100": 39.9},
     paper=Paper(ldam_settings, first_view="weak"),
+    search={"beta": Range(0.9, 0.9999), "gamma": Range(0, 2)},
 )

@@ -15,10 +15,24 @@ from longtail.recipe import (
     CompressionSide,
     DataInfo,
     Output,
+    Range,
     Recipe,
     Stage,
     Term,
 )
+
+SEARCH = {
+    "la_tau": Range(0, 3),
+    "ce_weight": Range(0.5, 4, log=True),
+    "contrastive_weight": Range(0.1, 4, log=True),
+    "temperature": Range(0.03, 0.5, log=True),
+}
+"""Of the branch's knobs; with RCL's compression those of `COMPRESSION_SEARCH` as well."""
+COMPRESSION_SEARCH = {
+    "compression_factor": Range(0.001, 1, log=True, needs="compression"),
+    "compression_threshold": Range(0.05, 0.6, needs="compression"),
+    "compression_start": Range(0.3, 0.9, needs="compression"),
+}
 
 
 def contrastive_branch(

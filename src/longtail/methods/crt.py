@@ -2,7 +2,7 @@
 
 from longtail.methods.decoupled import HEAD_SHARE, PAPER, head_stage, representation
 from longtail.nn.heads import Heads
-from longtail.recipe import DataInfo, Method, Recipe
+from longtail.recipe import DataInfo, Method, Range, Recipe
 
 
 def crt(
@@ -52,4 +52,5 @@ METHOD = Method(
     year=2020,
     published={"cifar10-lt-if100": 74.99, "cifar100-lt-if100": 40.26, "imagenet-lt": 49.6},
     paper=PAPER,
+    search={"head_lr": Range(0.01, 1, log=True)},
 )

@@ -10,7 +10,7 @@ from longtail.methods.knobs import above_zero, at_least, share
 from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
 from longtail.optim.settings import Settings
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Restart, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Restart, Stage, Term
 
 
 def dro_lt(
@@ -104,4 +104,10 @@ METHOD = Method(
     year=2021,
     published={"cifar10-lt-if100": 80.5, "cifar100-lt-if100": 47.1, "imagenet-lt": 53.5},
     paper=Paper(dro_settings),
+    search={
+        "robust_weight": Range(0.1, 10, log=True),
+        "robust_temperature": Range(0.1, 10, log=True),
+        "robust_lr": Range(0.001, 0.05, log=True),
+        "head_lr": Range(0.001, 0.1, log=True),
+    },
 )

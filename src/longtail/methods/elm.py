@@ -4,7 +4,7 @@ from longtail.losses import EmbeddingMarginLoss, LogitAdjustedLoss
 from longtail.losses.embedding import Distance
 from longtail.methods.knobs import at_least
 from longtail.nn.heads import Heads
-from longtail.recipe import DataInfo, Method, Recipe, Stage, Term
+from longtail.recipe import DataInfo, Method, Range, Recipe, Stage, Term
 
 
 def elm(
@@ -45,4 +45,9 @@ METHOD = Method(
     reference="Jitkrittum et al., arXiv 2204.13208",
     year=2022,
     published={"cifar10-lt-if100": 78.0, "cifar100-lt-if100": 45.8, "imagenet-lt": 50.6},
+    search={
+        "la_tau": Range(0, 3),
+        "embedding_weight": Range(0.01, 1, log=True),
+        "margin_tau": Range(0, 3),
+    },
 )

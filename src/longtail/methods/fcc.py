@@ -5,7 +5,7 @@ from typing import Literal
 from longtail.methods.ce import ce
 from longtail.methods.modifiers import with_feature_factors
 from longtail.methods.settings import ldam_settings
-from longtail.recipe import DataInfo, Method, Paper, Recipe
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe
 
 
 def fcc(
@@ -36,4 +36,5 @@ METHOD = Method(
     year=2023,
     published={},
     paper=Paper(ldam_settings, first_view="weak"),
+    search={"fcc_gamma": Range(0, 1), "fcc_start": Range(0, 0.75)},
 )

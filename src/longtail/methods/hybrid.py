@@ -6,7 +6,7 @@ from longtail.losses import ContrastiveLoss, CrossEntropyLoss, PrototypeLoss
 from longtail.methods.knobs import above_zero, at_least
 from longtail.nn.heads import Heads
 from longtail.optim.settings import Settings
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Stage, Term
 
 
 def hybrid_sc(
@@ -109,6 +109,7 @@ METHOD = Method(
     year=2021,
     published={"cifar10-lt-if100": 81.4, "cifar100-lt-if100": 46.7},
     paper=Paper(hybrid_settings, first_view="weak"),
+    search={"temperature": Range(0.03, 0.5, log=True)},
 )
 PSC_METHOD = Method(
     hybrid_psc,
@@ -117,4 +118,5 @@ PSC_METHOD = Method(
     year=2021,
     published={"cifar10-lt-if100": 78.82, "cifar100-lt-if100": 44.97},
     paper=Paper(hybrid_settings, first_view="weak"),
+    search={"temperature": Range(0.03, 0.5, log=True)},
 )

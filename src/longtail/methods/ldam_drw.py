@@ -4,7 +4,7 @@ from longtail.losses import LDAMLoss
 from longtail.methods.knobs import above_zero, below_one, share
 from longtail.methods.settings import ldam_settings
 from longtail.nn.heads import Heads
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Stage, Term
 
 
 def ldam_drw(
@@ -44,4 +44,5 @@ METHOD = Method(
     year=2019,
     published={"cifar10-lt-if100": 77.2, "cifar100-lt-if100": 42.2, "imagenet-lt": 49.8},
     paper=Paper(ldam_settings, first_view="weak"),
+    search={"max_margin": Range(0.1, 1), "drw_start": Range(0.5, 0.95)},
 )

@@ -8,7 +8,7 @@ from longtail.losses import CrossEntropyLoss, LogitAdjustedLoss, posthoc_logit_a
 from longtail.methods.knobs import at_least
 from longtail.nn.heads import Heads
 from longtail.optim.settings import Settings
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Stage, Term
 
 
 def logit_adjustment(data: DataInfo, *, la_tau: float = 1.3) -> Recipe:
@@ -73,6 +73,7 @@ METHOD = Method(
     year=2021,
     published={"cifar10-lt-if100": 80.2, "cifar100-lt-if100": 43.9, "imagenet-lt": 50.9},
     paper=Paper(logit_adjustment_settings, first_view="weak", knobs={"la_tau": 1.0}),
+    search={"la_tau": Range(0, 3)},
 )
 POSTHOC_METHOD = Method(
     posthoc_logit_adjustment_method,
@@ -81,4 +82,5 @@ POSTHOC_METHOD = Method(
     year=2021,
     published={"cifar10-lt-if100": 77.32, "cifar100-lt-if100": 44.07},
     paper=Paper(logit_adjustment_settings, first_view="weak"),
+    search={"la_tau": Range(0, 3)},
 )

@@ -1,6 +1,6 @@
 """RCL: supervised contrastive learning rebalanced by class frequency."""
 
-from longtail.methods.contrastive import contrastive_branch
+from longtail.methods.contrastive import COMPRESSION_SEARCH, SEARCH, contrastive_branch
 from longtail.recipe import CompressionSide, DataInfo, Method, Recipe
 
 
@@ -63,4 +63,5 @@ METHOD = Method(
     reference="De Alvis et al., arXiv 2312.01753",
     year=2023,
     published={"cifar10-lt-if100": 86.0, "cifar100-lt-if100": 52.2, "imagenet-lt": 55.4},
+    search=SEARCH | COMPRESSION_SEARCH,
 )

@@ -10,7 +10,7 @@ from longtail.losses import (
 from longtail.methods.knobs import above_zero, at_least, below_one, share
 from longtail.nn.heads import Experts, Heads
 from longtail.optim.settings import Settings
-from longtail.recipe import DataInfo, Method, Paper, Recipe, Restart, Stage, Term
+from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Restart, Stage, Term
 
 ENSEMBLE = ("encoder", "experts")
 
@@ -122,4 +122,12 @@ METHOD = Method(
     year=2021,
     published={"cifar100-lt-if100": 49.1, "imagenet-lt": 55.4},
     paper=Paper(ride_settings, first_view="weak"),
+    search={
+        "diversity": Range(0, 1),
+        "max_margin": Range(0.1, 1),
+        "reweight_start": Range(0.5, 0.95),
+        "temperature_factor": Range(0, 0.2),
+        "teacher_weight": Range(0.1, 4, log=True, needs="teacher"),
+        "teacher_temperature": Range(1, 8, log=True, needs="teacher"),
+    },
 )

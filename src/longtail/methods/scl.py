@@ -1,6 +1,6 @@
 """SCL: supervised contrastive learning beside a logit-adjusted classifier."""
 
-from longtail.methods.contrastive import contrastive_branch
+from longtail.methods.contrastive import SEARCH, contrastive_branch
 from longtail.recipe import DataInfo, Method, Recipe
 
 
@@ -48,4 +48,5 @@ METHOD = Method(
     reference="Khosla et al., arXiv 2004.11362",
     year=2020,
     published={"cifar100-lt-if100": 51.1},
+    search=SEARCH,
 )

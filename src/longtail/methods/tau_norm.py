@@ -13,7 +13,7 @@ from longtail.methods.settings import ldam_settings
 from longtail.metrics import balanced_accuracy, confusion_matrix
 from longtail.nn.classifiers import LinearClassifier, tau_normalised
 from longtail.nn.model import Model
-from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Recipe, Refit
+from longtail.recipe import Choices, DataInfo, Labelled, Method, Paper, Range, Recipe, Refit
 
 GRID = tuple(round(0.1 * step, 1) for step in range(21))
 """Exponents that are tried on the hold-out: 0 to 2 in steps of 0.1, as the authors'."""
@@ -77,4 +77,5 @@ METHOD = Method(
     year=2020,
     published={"cifar10-lt-if100": 72.70, "cifar100-lt-if100": 40.96, "imagenet-lt": 49.4},
     paper=Paper(ldam_settings, first_view="weak", knobs={"norm_tau": 1.0}),
+    search={"norm_tau": Range(0, 2)},
 )

@@ -1,7 +1,9 @@
 """The training loop, readable aloud."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,7 @@ def fit(
     folder: Path | None = None,
     checkpoint_seconds: float = 60.0,
     progress: bool = False,
+    watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainState:
     """Train from wherever `state` is to the end of the plan.
 
@@ -47,6 +50,7 @@ def fit(
         folder: of the run, for its log and checkpoints; None keeps neither.
         checkpoint_seconds: time between checkpoints; they change no number.
         progress: whether to show how it goes.
+        watch: called with each epoch's line of the log; what it raises ends the training.
 
     Returns:
         The state, after the last step.
@@ -92,9 +96,12 @@ def fit(
             if plan.device.type != "cpu":
                 torch.accelerator.synchronize()  # steps that are only queued take time as well
             state.seconds += time.monotonic() - began
-            shown.report(end_of_epoch(plan, dataset, phase, state, epoch, folder))
+            line = end_of_epoch(plan, dataset, phase, state, epoch, folder)
+            shown.report(line)
             if saver.is_due() or epoch + 1 == settings.epochs:
                 saver.save(state)
+            if watch is not None:
+                watch(line)
     return state
 
 
