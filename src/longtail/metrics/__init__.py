@@ -1,5 +1,10 @@
 """Metrics for the tail: pure functions on numpy arrays, all fractions in [0, 1]."""
 
+from longtail.metrics.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    group_calibration_error,
+)
 from longtail.metrics.confusion import (
     absent_classes,
     accuracy,
@@ -10,22 +15,80 @@ from longtail.metrics.confusion import (
     per_class_accuracy,
     zero_classes,
 )
+from longtail.metrics.geometry import Geometry, geometry_of
 from longtail.metrics.intervals import wilson_interval
+from longtail.metrics.paired import (
+    BOOTSTRAP_FROM,
+    NO_EVIDENCE,
+    RANKED_FROM,
+    Paired,
+    Spread,
+    bootstrap_interval,
+    holm,
+    is_ranked,
+    paired_difference,
+    shared_differences,
+    smallest_difference,
+    spread,
+    verdict,
+)
+from longtail.metrics.pictures import (
+    PictureInterval,
+    picture_difference,
+    picture_interval,
+)
+from longtail.metrics.prior_shift import (
+    EstimatedPrior,
+    ShiftedPrior,
+    accuracy_under,
+    correct_probabilities,
+    estimate_prior,
+    shifted_priors,
+    total_variation,
+)
 from longtail.metrics.summary import METRICS, summarise, summarise_confusion
 from longtail.record import SplitMetrics
 
 __all__ = [
+    "BOOTSTRAP_FROM",
     "METRICS",
+    "NO_EVIDENCE",
+    "RANKED_FROM",
+    "EstimatedPrior",
+    "Geometry",
+    "Paired",
+    "PictureInterval",
+    "ShiftedPrior",
     "SplitMetrics",
+    "Spread",
     "absent_classes",
     "accuracy",
+    "accuracy_under",
     "balanced_accuracy",
+    "bootstrap_interval",
     "confusion_matrix",
+    "correct_probabilities",
+    "estimate_prior",
+    "expected_calibration_error",
+    "fit_temperature",
+    "geometry_of",
     "group_accuracy",
+    "group_calibration_error",
     "harmonic_mean_accuracy",
+    "holm",
+    "is_ranked",
+    "paired_difference",
     "per_class_accuracy",
+    "picture_difference",
+    "picture_interval",
+    "shared_differences",
+    "shifted_priors",
+    "smallest_difference",
+    "spread",
     "summarise",
     "summarise_confusion",
+    "total_variation",
+    "verdict",
     "wilson_interval",
     "zero_classes",
 ]

@@ -10,6 +10,16 @@ from longtail.errors import DataError, UsageError
 Floats = npt.NDArray[np.float64]
 
 
+def check_confidence(confidence: float) -> None:
+    """Refuse a coverage that is no share.
+
+    Raises:
+        UsageError: `confidence` is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence is {confidence}; it must lie between 0 and 1, e.g. 0.95.")
+
+
 def wilson_interval(
     correct: npt.ArrayLike, total: npt.ArrayLike, confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
@@ -34,8 +44,7 @@ def wilson_interval(
     >>> low.round(4).tolist(), high.round(4).tolist()
     ([0.4902], [0.9433])
     """
-    if not 0 < confidence < 1:
-        raise UsageError(f"confidence is {confidence}; it must lie between 0 and 1, e.g. 0.95.")
+    check_confidence(confidence)
     k, n = np.broadcast_arrays(np.asarray(correct, np.float64), np.asarray(total, np.float64))
     if np.any((k < 0) | (k > n)):
         raise DataError("correct must lie between 0 and total; are the two arguments swapped?")
