@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from longtail.cli import data, demo, evaluate, methods, predict, train
+from longtail.cli import bench, data, demo, evaluate, methods, predict, train, tune
 from longtail.errors import DataError, LongtailError, printable
 
 app = typer.Typer(
@@ -19,9 +19,11 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(train.train)
+app.command()(tune.tune)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(methods.methods)
+app.command()(bench.bench)
 app.add_typer(data.app, name="data")
 
 

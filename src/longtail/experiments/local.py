@@ -32,7 +32,9 @@ class Outcome(NamedTuple):
 class Engine(Protocol):
     """Runs tasks and yields how each ended, in any order; what it leaves is in their folders."""
 
-    def __call__(self, tasks: Sequence[Task], started: Callable[[Task], None]) -> Iterator[Outcome]:
+    def __call__(
+        self, tasks: Sequence[Task], started: Callable[[Task], None]
+    ) -> Generator[Outcome]:
         """Run the tasks in their order, calling `started` from any thread when one begins."""
 
 

@@ -1,0 +1,122 @@
+"""`longtail bench`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class EngineName(StrEnum):
+    """Choices of --engine."""
+
+    local = "local"
+    ray = "ray"
+
+
+def bench(
+    grid: Annotated[
+        Path | None,
+        typer.Argument(help="YAML: data, methods, seeds, set, vary, epochs, imbalance, ..."),
+    ] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Once for each table.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Once for each row.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many, from 0; 3 when left out.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Of every row.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KNOB=VALUE,VALUE", help="A row for each value."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="common or paper.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="As in `longtail train`.")] = None,
+    epochs: Annotated[list[int] | None, typer.Option(help="Once for each table.")] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    imbalance: Annotated[list[float] | None, typer.Option(help="Once for each table.")] = None,
+    holdout: Annotated[str | None, typer.Option(help="As in `longtail train`.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The row that others are compared with; the first.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = Path(
+        "runs/bench"
+    ),
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Further folder of runs that may serve.")
+    ] = None,
+    accept_source: Annotated[
+        bool,
+        typer.Option(
+            "--accept-source", help="Take verified runs of another version of the code for done."
+        ),
+    ] = False,
+    engine: Annotated[EngineName, typer.Option()] = EngineName.local,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; a local one is started when left out.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time; as many as cores, or 1 on a GPU.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
+    ] = False,
+) -> None:
+    """Train a grid of methods, data, knobs and seeds; interrupted, the same command goes on."""
+    from longtail.experiments.bench import run_tasks, summary_lines
+    from longtail.experiments.engines import engine_named, machine_share
+    from longtail.experiments.grid import as_grid, baseline_of, jobs_of, read_grid
+    from longtail.experiments.job import plan_tasks
+    from longtail.experiments.ledger import survey
+    from longtail.experiments.live import display
+    from longtail.experiments.table import markdown_tables
+    from longtail.record import write_atomically
+
+    flags: dict[str, Any] = {
+        "data": data,
+        "methods": method,
+        "seeds": seeds,
+        "set": _assignments(set_),
+        "vary": {name: value.split(",") for name, value in _assignments(vary).items()},
+        "recipe": recipe,
+        "backbone": backbone,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "imbalance": imbalance,
+        "holdout": holdout,
+        "baseline": baseline,
+    }
+    written = read_grid(grid) if grid else {}
+    given = {name: value for name, value in flags.items() if value}
+    given["set"] = {**(written.get("set") or {}), **flags["set"]}
+    wanted = as_grid({**written, **given})
+    first = jobs_of(wanted)
+    share = machine_share(jobs, threads, device, len(first))
+    how = {"device": device, "precision": precision, "threads": share.threads}
+    tasks = list(plan_tasks(jobs_of(wanted, how), out))
+    if dry_run:
+        for entry in survey(tasks, out, also=also or [], accept_source=accept_source):
+            typer.echo(f"{entry.state:8} {entry.task.folder.name}  {entry.note}".rstrip())
+        return
+    done = run_tasks(
+        tasks,
+        out,
+        engine_named(engine.value, share, address=address, gpus=gpus),
+        also=also or [],
+        accept_source=accept_source,
+        display=display(),
+    )
+    typer.echo("\n".join(summary_lines(done)))
+    lines = list(markdown_tables(done.done, baseline_of(wanted)))
+    write_atomically(out / "table.md", "\n".join([*lines, ""]).encode())
+    typer.echo("\n".join(lines))
+    raise typer.Exit(1 if len(done.done) < len(tasks) else 0)
+
+
+def _assignments(words: list[str] | None) -> dict[str, str]:
+    from longtail.methods.resolve import parse_assignments
+
+    return parse_assignments(words or [])
