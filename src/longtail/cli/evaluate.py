@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from longtail.experiments.robustness import Corrected, Robustness
     from longtail.record import Record
+    from longtail.run import Run
 
 
 def evaluate(
@@ -22,6 +24,13 @@ def evaluate(
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Also each class, with its 95 % interval.")
     ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Instead: accuracy under long-tailed test priors, and calibration.",
+        ),
+    ] = False,
 ) -> None:
     """Print a run's metrics on its test split, or measure them on other data."""
     from longtail.cli.show import choices_lines, metrics_lines
@@ -29,6 +38,10 @@ def evaluate(
     from longtail.run import load
 
     finished = load(run)
+    if robustness:
+        _refuse_beside_robustness(data, la_tau, per_class)
+        typer.echo("\n".join(_robustness_lines(finished)))
+        return
     confusion = finished.confusion(data, la_tau=la_tau)
     metrics = summarise_confusion(confusion, finished.record.data.train_counts)
     adjusted = f", logits adjusted by la_tau {la_tau:g}" if la_tau else ""
@@ -63,3 +76,80 @@ def _class_lines(record: "Record", confusion: Any) -> Iterator[str]:
             f"{names[c][:width]:{width}}  {counts[c]:5,}  {total[c]:5,}   "
             f"{share:>5} {interval:18}  {taken_for}"
         )
+
+
+def _refuse_beside_robustness(data: str | None, la_tau: float, per_class: bool) -> None:
+    from longtail.errors import UsageError
+
+    if data is not None or la_tau or per_class:
+        raise UsageError(
+            "--robustness is of a run's own test split and makes its own corrections; leave DATA, "
+            "--la-tau and --per-class out."
+        )
+
+
+def _robustness_lines(run: "Run") -> Iterator[str]:
+    from longtail.errors import printable
+    from longtail.experiments.robustness import robustness_of
+
+    found = robustness_of(run)
+    yield f"{printable(run.record.data.name)}: accuracy in % under other test priors, by weighting"
+    yield f"  the class accuracies of {found.test_pictures:,} test samples; no test set is drawn"
+    yield from _prior_table(found)
+    yield from _prior_notes(found)
+    yield ""
+    yield from _calibration_table(found)
+
+
+def _prior_table(found: "Robustness") -> Iterator[str]:
+    titles = ["known", "estimated (off by)"]
+    if found.temperature:
+        titles += ["known, T", "estimated, T (off by)"]
+    yield f"{'test prior':14}  as is  " + "  ".join(f"{title:>8}" for title in titles)
+    for row in found.under:
+        name = row.direction if row.ratio == 1 else f"{row.direction} {row.ratio:g}"
+        cells = [_corrected_cells(row.corrected, 18)]
+        cells += [_corrected_cells(row.scaled, 21)] if row.scaled else []
+        yield f"{name:14}  {100 * row.as_is:5.1f}  {'  '.join(cells)}"
+
+
+def _corrected_cells(corrected: "Corrected", width: int) -> str:
+    """Accuracy with the known prior, then with the estimated one and how far that is off."""
+    mark = "" if corrected.converged else "*"
+    estimated = f"{100 * corrected.estimated:.1f}{mark} ({100 * corrected.distance:.1f})"
+    return f"{100 * corrected.known:8.1f}  {estimated:>{width}}"
+
+
+def _prior_notes(found: "Robustness") -> Iterator[str]:
+    prior = {1.0: "the training prior", 0.0: "a uniform prior"}.get(
+        found.prior_power, f"the training prior to the power {found.prior_power:g}"
+    )
+    yield "  forward: long-tailed as the training data; backward: their rarest class is commonest"
+    yield "  known, estimated: logits corrected for the test prior, which is known, or found by EM"
+    yield f"    without labels; the logits are taken to be under {prior}"
+    yield "  off by: total variation between the prior found and the true one, in %"
+    if found.temperature:
+        yield (
+            f"  T: logits over {found.temperature:.3g}, fitted on {found.holdout_pictures:,} "
+            "hold-out samples"
+        )
+    else:
+        yield "  no temperature: trained without a hold-out, and test is no place to fit one"
+    corrected = [part for row in found.under for part in (row.corrected, row.scaled) if part]
+    if not all(part.converged for part in corrected):
+        yield "  *: EM was stopped before it had settled"
+
+
+def _calibration_table(found: "Robustness") -> Iterator[str]:
+    from longtail.cli.show import percent
+
+    yield "Expected calibration error in %, 15 bins, on the test samples as they are"
+    yield f"{'':39}{'all':>5}  {'many':>5}  {'medium':>6}  {'few':>5}"
+    for row in found.calibration:
+        prior = "for the test prior" if row.corrected else "as is"
+        name = f"logits{' over T' if row.scaled else ''}, {prior}"
+        yield (
+            f"{name:39}{percent(row.all):>5}  {percent(row.many):>5}  "
+            f"{percent(row.medium):>6}  {percent(row.few):>5}"
+        )
+    yield "  by true class, which confidence cannot know: 0 everywhere is out of reach"
