@@ -9,6 +9,8 @@ from typing import Any
 from longtail.data.dataset import Dataset
 from longtail.errors import LongtailError, UsageError
 from longtail.launch import default_folder
+from longtail.methods import METHODS
+from longtail.methods.resolve import knobs_of
 from longtail.record import numeric_hash
 from longtail.record.canonical import to_json
 from longtail.request import Request, command_of, load_data, plan_run, words_of
@@ -73,12 +75,22 @@ class Task:
 def address_of(configured: Mapping[str, Any]) -> str:
     """sha256 of what decides a run's numbers, out of a run's configuration (`config.json`).
 
-    How often the live accuracy is taken counts only where a hold-out chooses the epoch by it.
+    How often the live accuracy is taken counts only where a hold-out chooses the epoch by it. Knobs
+    at their defaults are left out: a method that gains one, with the default that changes nothing,
+    keeps the runs it has.
     """
     contents = {name: configured.get(name) for name in _CONTENTS}
+    contents["knobs"] = _changed(configured["method"], configured["knobs"])
     contents["precision"] = configured["decisions"]["precision"]
     contents["eval_every"] = configured["eval_every"] if configured.get("holdout") else None
     return hashlib.sha256(to_json(contents)).hexdigest()
+
+
+def _changed(method: str, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs that are not what the method has them at by itself."""
+    own = knobs_of(METHODS[method]) if method in METHODS else {}
+    defaults = {name: to_json(knob.default) for name, knob in own.items()}
+    return {name: v for name, v in knobs.items() if to_json(v) != defaults.get(name)}
 
 
 def plan_tasks(jobs: Iterable[Job], out: Path) -> Iterator[Task]:

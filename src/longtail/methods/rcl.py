@@ -11,6 +11,7 @@ def rcl(
     temperature: float = 0.1,
     ce_weight: float = 2.0,
     contrastive_weight: float = 1.0,
+    class_average: bool = False,
     hidden_width: int = 512,
     embedding_width: int = 128,
     compression: CompressionSide = "off",
@@ -31,6 +32,8 @@ def rcl(
         temperature: of the contrastive softmax, above 0.
         ce_weight: weight of the classifier's loss.
         contrastive_weight: weight of the contrastive loss.
+        class_average: whether a class counts by the mean of its keys instead of by their sum, the
+            other reading of Eq. 4; bcl-rcl has it with prototypes.
         hidden_width: of the projection MLP.
         embedding_width: of its output.
         compression: which features of weak classes are scaled: in the loss "both" anchors and
@@ -42,7 +45,7 @@ def rcl(
     return contrastive_branch(
         data,
         rebalance=True,
-        class_average=False,
+        class_average=class_average,
         prototypes=False,
         la_tau=la_tau,
         temperature=temperature,
