@@ -112,7 +112,7 @@ def paired_difference(
     check_confidence(confidence)
     differences = shared_differences(ours, base)
     mean, std, n = spread(differences)
-    if std is None or _constant(ours, base):
+    if not std or _constant(ours, base):
         return Paired(n, mean, None if std is None else 0.0, None, None, None, confidence)
     error = std / np.sqrt(n)
     half = float(t.isf((1 - confidence) / 2, n - 1) * error)

@@ -1,0 +1,286 @@
+"""Statistics over seeds against scipy, their definitions, and simulation."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from longtail.errors import DataError, UsageError
+from longtail.metrics import (
+    BOOTSTRAP_FROM,
+    NO_EVIDENCE,
+    RANKED_FROM,
+    Paired,
+    bootstrap_interval,
+    holm,
+    is_ranked,
+    paired_difference,
+    shared_differences,
+    smallest_difference,
+    spread,
+    verdict,
+)
+
+OURS = {0: 0.531, 1: 0.522, 2: 0.545, 3: 0.530}
+BASE = {0: 0.503, 1: 0.511, 2: 0.520, 3: 0.512}
+SHARES = st.floats(0, 1)
+QUIET = settings(derandomize=True, deadline=None, max_examples=60)
+
+
+def with_interval(low, high, n=3, p=0.01):
+    """A comparison with these ends; the rest of it as little as a verdict needs."""
+    return Paired(n, (low + high) / 2, 0.01, low, high, p, confidence=0.95)
+
+
+def by_seed(values):
+    return dict(enumerate(values))
+
+
+def holm_by_closed_testing(p_values):
+    """Largest Bonferroni p over all sets of hypotheses that hold this one: Holm's by definition."""
+    everyone = range(len(p_values))
+    sets = [s for size in everyone for s in itertools.combinations(everyone, size + 1)]
+    bonferroni = {s: min(1.0, len(s) * min(p_values[i] for i in s)) for s in sets}
+    return [max(p for s, p in bonferroni.items() if i in s) for i in everyone]
+
+
+def test_spread_is_the_mean_and_the_sample_deviation():
+    assert spread([1.0, 2.0, 6.0]) == (3.0, pytest.approx(np.sqrt(14 / 2), abs=1e-15), 3)
+
+
+def test_one_value_has_a_mean_but_no_spread():
+    assert spread([0.5]) == (0.5, None, 1)
+
+
+@pytest.mark.parametrize("values", [[], [0.5, np.nan], [np.inf]])
+def test_spread_of_nothing_or_of_no_number_is_refused(values):
+    with pytest.raises(DataError, match="finite numbers"):
+        spread(values)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_difference_equals_scipys_paired_t_test(confidence):
+    found = paired_difference(OURS, BASE, confidence=confidence)
+    theirs = stats.ttest_rel(list(OURS.values()), list(BASE.values()))
+    low, high = theirs.confidence_interval(confidence)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert (found.n, found.confidence) == (4, confidence)
+
+
+@QUIET
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=2, max_size=8))
+def test_interval_excludes_zero_exactly_where_p_is_below_its_level(pairs):
+    found = paired_difference(by_seed(a for a, _ in pairs), by_seed(b for _, b in pairs))
+    if found.p is not None and abs(found.p - 0.05) > 1e-9:
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+@QUIET
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=2, max_size=8))
+def test_swapping_the_methods_mirrors_the_difference(pairs):
+    first, second = by_seed(a for a, _ in pairs), by_seed(b for _, b in pairs)
+    there, back = paired_difference(first, second), paired_difference(second, first)
+    assert back.mean == -there.mean
+    assert (back.std, back.p) == (there.std, there.p)
+    if there.low is not None:
+        assert (back.low, back.high) == (-there.high, -there.low)
+
+
+def test_only_shared_seeds_count_and_their_order_does_not():
+    shuffled = {9: 0.99, 3: 0.530, 1: 0.522, 0: 0.531, 2: 0.545}
+    assert paired_difference(shuffled, BASE | {7: 0.01}) == paired_difference(OURS, BASE)
+
+
+def test_what_both_methods_owe_to_the_seed_cancels():
+    luck = {0: 0.2, 1: -0.1, 2: 0.05, 3: 0.0}
+    lucky = [{seed: values[seed] + luck[seed] for seed in luck} for values in (OURS, BASE)]
+    assert paired_difference(*lucky) == pytest.approx(paired_difference(OURS, BASE))
+
+
+def test_one_shared_seed_gives_a_difference_and_nothing_else():
+    found = paired_difference({4: 0.75}, {4: 0.5, 5: 0.1})
+    assert found == Paired(1, 0.25, None, None, None, None, 0.95)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_equal_differences_are_one_observation_whatever_their_rounding(n):
+    base = {seed: 0.5 + 0.01 * seed for seed in range(n)}
+    ours = {seed: value + 0.02 for seed, value in base.items()}
+    found = paired_difference(ours, base)
+    assert found == Paired(n, pytest.approx(0.02), 0.0, None, None, None, 0.95)
+
+
+def test_a_tiny_spread_is_still_a_spread():
+    found = paired_difference({0: 0.5, 1: 0.5 + 1e-12, 2: 0.5}, {0: 0.4, 1: 0.4, 2: 0.4})
+    assert found.std > 0
+    assert 0 < found.p < 1e-9
+
+
+def test_no_shared_seed_is_named_with_both_sides_seeds():
+    with pytest.raises(DataError, match=r"seeds \[0, 1\], the other \[2\]"):
+        paired_difference({1: 0.5, 0: 0.5}, {2: 0.5})
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, None])
+def test_a_value_that_is_no_number_is_named_by_its_seed(broken):
+    with pytest.raises(DataError, match="seed 7"):
+        shared_differences({3: 0.5, 7: broken}, {3: 0.4, 7: 0.4})
+
+
+def test_a_broken_value_outside_the_shared_seeds_does_no_harm():
+    assert paired_difference(OURS | {8: np.nan}, BASE) == paired_difference(OURS, BASE)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95, np.nan])
+def test_a_confidence_that_is_no_share_is_refused(confidence):
+    for call in (
+        lambda: paired_difference(OURS, BASE, confidence=confidence),
+        lambda: bootstrap_interval(np.arange(10.0), confidence=confidence),
+        lambda: smallest_difference(1.0, 3, confidence=confidence),
+    ):
+        with pytest.raises(UsageError, match="confidence"):
+            call()
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_interval_covers_the_true_difference_as_often_as_it_says(n):
+    random = np.random.default_rng(0)
+    ours, base = random.normal([[0.02], [0.0]], 0.01, (1500, 2, n)).swapaxes(0, 1)
+    found = [paired_difference(by_seed(a), by_seed(b)) for a, b in zip(ours, base, strict=True)]
+    covered = np.mean([one.low <= 0.02 <= one.high for one in found])
+    assert covered == pytest.approx(0.95, abs=0.017)  # three standard errors
+
+
+def test_bootstrap_agrees_with_scipys_percentile_interval():
+    differences = np.random.default_rng(3).normal(0.01, 0.02, 12)
+    found = bootstrap_interval(differences, samples=100_000)
+    theirs = stats.bootstrap(
+        (differences,), np.mean, n_resamples=100_000, method="percentile", random_state=9
+    ).confidence_interval
+    assert found == pytest.approx((theirs.low, theirs.high), abs=2e-4)
+
+
+def test_bootstrap_is_the_same_each_time_and_for_any_order_of_the_seeds():
+    differences = np.random.default_rng(0).normal(size=BOOTSTRAP_FROM)
+    assert bootstrap_interval(differences) == bootstrap_interval(differences[::-1])
+
+
+def test_bootstrap_of_equal_differences_is_a_point():
+    assert bootstrap_interval(np.full(10, 0.25)) == (0.25, 0.25)
+
+
+def test_bootstrap_over_too_few_seeds_is_refused():
+    with pytest.raises(UsageError, match="9 seeds are too few"):
+        bootstrap_interval(np.arange(BOOTSTRAP_FROM - 1.0))
+
+
+@QUIET
+@given(st.lists(SHARES, min_size=1, max_size=6))
+def test_holm_equals_closed_testing(p_values):
+    assert holm(p_values) == pytest.approx(holm_by_closed_testing(p_values), abs=1e-15)
+
+
+@QUIET
+@given(st.lists(SHARES | st.none(), max_size=8))
+def test_holm_keeps_places_order_and_limits(p_values):
+    adjusted = holm(p_values)
+    assert [p is None for p in adjusted] == [p is None for p in p_values]
+    tested = sorted((p, a) for p, a in zip(p_values, adjusted, strict=True) if p is not None)
+    assert all(p <= a <= 1 for p, a in tested)
+    assert all(first[1] <= second[1] for first, second in itertools.pairwise(tested))
+
+
+def test_holm_treats_ties_alike_and_leaves_one_test_alone():
+    assert holm([0.02, 0.02, 0.02]) == pytest.approx([0.06] * 3)
+    assert holm([None, 0.03, None]) == [None, 0.03, None]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("broken", [-0.1, 1.1, np.nan])
+def test_holm_refuses_what_is_no_p_value(broken):
+    with pytest.raises(DataError, match="no p-values"):
+        holm([0.5, broken])
+
+
+@pytest.mark.parametrize(("n", "power"), [(2, 0.8), (3, 0.8), (5, 0.5), (10, 0.95)])
+def test_the_smallest_difference_is_found_as_often_as_it_says(n, power):
+    true = smallest_difference(0.01, n, power=power)
+    drawn = np.random.default_rng(0).normal(true, 0.01, (20_000, n))
+    found = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
+    assert found == pytest.approx(power, abs=0.01)
+
+
+def test_the_smallest_difference_scales_and_tends_to_the_normal_one():
+    assert smallest_difference(3.0, 4) == pytest.approx(3 * smallest_difference(1.0, 4))
+    normal = (stats.norm.isf(0.025) + stats.norm.isf(0.2)) / np.sqrt(10_000)
+    assert smallest_difference(1.0, 10_000) == pytest.approx(normal, rel=1e-3)
+    assert smallest_difference(0.0, 3) == 0.0
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_more_seeds_show_smaller_differences_in_every_corner(confidence):
+    for power in (0.6, 0.999):
+        shown = [
+            smallest_difference(1.0, n, power=power, confidence=confidence)
+            for n in (2, 3, 4, 10, 100, 1000)
+        ]
+        assert shown == sorted(shown, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "named"),
+    [
+        ({"std": -1.0}, DataError, "deviation is -1"),
+        ({"std": np.nan}, DataError, "deviation is nan"),
+        ({"n": 1}, UsageError, "n is 1"),
+        ({"power": 0.05}, UsageError, "power is 0.05"),
+        ({"power": 1.0}, UsageError, "power is 1.0"),
+    ],
+)
+def test_a_design_that_cannot_be_is_refused(wrong, error, named):
+    with pytest.raises(error, match=named):
+        smallest_difference(**{"std": 1.0, "n": 3} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("paired", "adjusted_p", "words"),
+    [
+        (with_interval(0.01, 0.03), None, "better"),
+        (with_interval(-0.03, -0.01), None, "worse"),
+        (with_interval(0.01, 0.03), 0.049, "better"),
+        (with_interval(0.01, 0.03), 0.051, NO_EVIDENCE),
+        (with_interval(-0.03, -0.01), 0.051, NO_EVIDENCE),
+        (with_interval(-0.01, 0.03), None, NO_EVIDENCE),
+        (with_interval(0.0, 0.03), None, NO_EVIDENCE),
+        (with_interval(-0.03, 0.0), None, NO_EVIDENCE),
+        (with_interval(0.01, 0.03, n=2), None, "2 seeds: not ranked"),
+        (paired_difference({0: 0.9}, {0: 0.1}), None, "1 seed: not ranked"),
+    ],
+)
+def test_verdict_in_words(paired, adjusted_p, words):
+    assert verdict(paired, adjusted_p) == words
+    assert is_ranked(paired, adjusted_p) == (words in {"better", "worse"})
+
+
+def test_the_level_of_the_adjusted_p_is_the_intervals():
+    strict = with_interval(0.01, 0.03)._replace(confidence=0.99)
+    assert verdict(strict, 0.02) == NO_EVIDENCE
+    assert verdict(strict, 0.009) == "better"
+
+
+def test_seeds_that_change_nothing_rank_nothing():
+    same = {seed: 0.5 for seed in range(RANKED_FROM)}
+    higher = {seed: 0.625 for seed in same}
+    assert verdict(paired_difference(higher, same)) == "no spread between seeds: not ranked"
+    assert verdict(paired_difference(same, same)) == NO_EVIDENCE
+
+
+def test_equal_methods_are_called_different_about_once_in_twenty():
+    drawn = np.random.default_rng(1).normal(size=(1500, RANKED_FROM))
+    nothing = by_seed([0.0] * RANKED_FROM)
+    ranked = np.mean([is_ranked(paired_difference(by_seed(row), nothing)) for row in drawn])
+    assert ranked == pytest.approx(0.05, abs=0.017)
