@@ -15,6 +15,7 @@ from longtail.data.holdout import hold_out
 from longtail.data.sources.cifar import load_cifar
 from longtail.data.sources.digits import load_digits
 from longtail.data.sources.folder import load_folder
+from longtail.data.sources.imagenet_lt import load_imagenet_lt
 from longtail.data.sources.npz import load_npz
 from longtail.errors import DataError, UsageError, did_you_mean
 
@@ -31,6 +32,7 @@ SOURCES: dict[str, Source] = {
     "cifar10-lt": Source(partial(load_cifar, 10), imbalance=100),
     "cifar100": Source(partial(load_cifar, 100)),
     "cifar100-lt": Source(partial(load_cifar, 100), imbalance=100),
+    "imagenet-lt": Source(load_imagenet_lt),
     "digits": Source(load_digits),
     "digits-lt": Source(load_digits, imbalance=20),
 }

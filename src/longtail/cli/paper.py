@@ -1,0 +1,93 @@
+"""`longtail paper`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.cli.bench import EngineName
+
+
+class What(StrEnum):
+    """What of the paper."""
+
+    table1 = "table1"
+    table2 = "table2"
+
+
+class BudgetName(StrEnum):
+    """Choices of --budget."""
+
+    paper = "paper"
+    small = "small"
+    minutes = "minutes"
+
+
+def paper(
+    what: Annotated[What, typer.Argument(help="table1 or table2.")],
+    budget: Annotated[
+        BudgetName, typer.Option(help="paper: the full setting; small, minutes: for two cores.")
+    ] = BudgetName.small,
+    data: Annotated[list[str] | None, typer.Option(help="Of these data alone.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from 0.")] = 3,
+    cell: Annotated[
+        list[str] | None, typer.Option(metavar="METHOD/DATA", help="These cells alone.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="common, or paper: each method's own.")] = "common",
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/paper"),
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Further folder of runs that may serve.")
+    ] = None,
+    accept_source: Annotated[
+        bool,
+        typer.Option(
+            "--accept-source", help="Take verified runs of another version of the code for done."
+        ),
+    ] = False,
+    engine: Annotated[EngineName, typer.Option()] = EngineName.local,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; a local one is started when left out.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs at a time; as many as cores, or 1 on a GPU.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(help="Put the table into this page; trains nothing.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Copy what the page needs of each run; trains nothing.")
+    ] = None,
+) -> None:
+    """Repeat the paper's experiments; its numbers, ours and the difference as a table."""
+    from longtail.experiments.engines import engine_named, machine_share
+    from longtail.experiments.paper import show
+    from longtail.experiments.paper.budgets import find_budget
+    from longtail.experiments.paper.cells import TABLES, chosen_cells
+    from longtail.experiments.paper.page import Asked
+    from longtail.experiments.paper.tables import plan_cells
+
+    table = TABLES[what.value]
+    show.check_place(out, write)
+    cells = chosen_cells(table, data=data or [], cells=cell or [])
+    options = () if recipe == "common" else ("--recipe", recipe)
+    asked = Asked(table, find_budget(budget.value), cells, seeds, options)
+    share = machine_share(jobs, threads, device, len(cells) * seeds)
+    how = {"device": device, "precision": precision, "threads": share.threads, "recipe": recipe}
+    planned = plan_cells(cells, asked.budget, range(seeds), out, how)
+    places = show.Places(out, tuple(also or ()), accept_source=accept_source)
+    if dry_run or write or keep:
+        lines = show.looked_at(asked, planned, places, listed=dry_run, page=write, kept=keep)
+        typer.echo("\n".join(lines))
+        return
+    run = engine_named(engine.value, share, address=address, gpus=gpus)
+    done = show.trained(planned, places, run)
+    typer.echo("\n".join(show.report(asked, planned, done)))
+    raise typer.Exit(0 if show.complete(asked, planned, done) else 1)
