@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,30 +93,47 @@ def _mend(path: Path) -> None:
 
 def _database(url: str, stale: Any) -> "BaseStorage":
     import sqlalchemy
-    from optuna.storages import RDBStorage
 
     driver, rest = url.split("://", 1)
     if driver in ("postgres", "postgresql"):
         driver = "postgresql+psycopg"
     with answering(url):
         try:
-            return RDBStorage(
-                f"{driver}://{rest}",
-                engine_kwargs={"pool_pre_ping": True},
-                heartbeat_interval=BEAT_SECONDS,
-                grace_period=_MISSED_BEATS * BEAT_SECONDS,
-                heartbeat_stale_trial_callback=stale,
-            )
+            return _with_tables(f"{driver}://{rest}", stale)
         except ImportError as error:
             raise UsageError(
                 f"The database driver for {driver} is not installed. "
                 'Type: pip install "longtail[tune]"'
             ) from error
-        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError) as error:
+        except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
             raise UsageError(
                 f"--storage {shown(url)} is neither a path nor the address of a database; type "
                 "e.g. postgresql://USER:PASSWORD@HOST/DATABASE."
-            ) from error
+            ) from None
+        except RuntimeError as error:
+            raise DataError(f"{shown(url)}: {_without(str(error), url)}") from None
+
+
+def _with_tables(url: str, stale: Any, tries: int = 10) -> "BaseStorage":
+    """The storage, its tables made if they are missing: by one of those that start at once."""
+    import sqlalchemy
+    from optuna.storages import RDBStorage
+
+    try:
+        return RDBStorage(
+            url,
+            # A trial takes minutes: a connection of its own for each word costs nothing, and none
+            # is left open, or found dead, in between.
+            engine_kwargs={"poolclass": sqlalchemy.pool.NullPool},
+            heartbeat_interval=BEAT_SECONDS,
+            grace_period=_MISSED_BEATS * BEAT_SECONDS,
+            heartbeat_stale_trial_callback=stale,
+        )
+    except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+        if tries == 1:
+            raise
+    time.sleep(0.2)
+    return _with_tables(url, stale, tries - 1)
 
 
 @contextlib.contextmanager
@@ -130,7 +148,7 @@ def answering(where: str) -> Iterator[None]:
 
     try:
         yield
-    except (StorageInternalError, sqlalchemy.exc.OperationalError) as error:
+    except (StorageInternalError, sqlalchemy.exc.DBAPIError) as error:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise DataError(
