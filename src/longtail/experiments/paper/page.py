@@ -286,23 +286,26 @@ def _interval(row: CellRow, seed: int) -> str:
 def provenance(rows: Sequence[CellRow]) -> Iterator[str]:
     """Seeds, time, and which code made which run, so that a mixture is seen."""
     runs = [(row.cell.label, s, r) for row in rows if row.row for s, r in row.row.records.items()]
-    seeds = ", ".join(map(str, sorted({seed for _, seed, _ in runs})))
     minutes = sum(record.provenance.seconds for *_, record in runs) / 60
-    yield f"{len(runs)} runs, seeds {seeds}; {minutes:,.0f} minutes in all."
-    made: dict[str, list[str]] = {}
+    yield f"{len(runs)} runs of {minutes:,.0f} minutes in all."
+    made: dict[str, dict[str, list[int]]] = {}
     for label, seed, record in runs:
-        made.setdefault(_code(record), []).append(f"{label} seed {seed}")
-    if len(made) == 1:
-        yield f"{next(iter(made))}."
-        return
-    yield "Runs of several versions of the code are mixed:"
-    yield from (f"  {code}: {', '.join(names)}." for code, names in made.items())
+        made.setdefault(_code(record), {}).setdefault(label, []).append(seed)
+    mixed = "Runs of several versions of the code are mixed. " if len(made) > 1 else ""
+    for code, rows_of in made.items():
+        which = "; ".join(f"{label} {_seeds(seeds)}" for label, seeds in rows_of.items())
+        yield f"{mixed}{code}: {which}."
+        mixed = ""
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _code(record: Record) -> str:
     numeric = record.provenance.numeric_hash
     source = f"numeric sources {numeric[:12]}" if numeric else "numeric sources not recorded"
-    return f"revision {short_revision(record)}, {source}"
+    return f"Revision {short_revision(record)}, {source}"
 
 
 def _empty(asked: Asked, rows: Sequence[CellRow]) -> Iterator[str]:
