@@ -105,7 +105,7 @@ def refusal(cell: Cell, budget: Budget) -> str:
         )
     if cell.data == IMAGENET and cell.method in ("ride", "ace"):
         return (
-            f"{cell.label} cuts its network into a trunk and experts, and longtail can cut its own "
-            "ResNets for small pictures alone, not a ResNet-50"
+            "its network is cut into a trunk and experts, and longtail can cut its own ResNets for "
+            "small pictures alone, not a ResNet-50"
         )
     return ""
