@@ -12,7 +12,7 @@ from longtail.errors import FolderInUse, Interrupted, printable
 from longtail.experiments.job import Task
 from longtail.experiments.ledger import Entry, survey
 from longtail.experiments.live import Display
-from longtail.experiments.local import Engine, Outcome
+from longtail.experiments.local import Engine, Outcome, how_ended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +111,7 @@ def summary_lines(bench: Bench) -> Iterator[str]:
     left = ", ".join(f"{states[name]} {name}" for name in sorted(states) if name != "done")
     yield f"{states['done']} of {len(bench.entries)} runs done{f'; {left}' if left else ''}."
     for outcome in bench.failed:
-        how = f"signal {-outcome.code}" if outcome.code < 0 else f"exit code {outcome.code}"
-        yield f"FAILED {outcome.task.folder.name} ({how}):"
+        yield f"{outcome.task.folder.name} {how_ended(outcome.code)}:"
         yield from (f"    {printable(line)}" for line in outcome.text.splitlines()[-4:])
         yield f"    {outcome.task.command}"
     for entry in bench.entries:

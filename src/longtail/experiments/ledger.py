@@ -75,7 +75,7 @@ def find_runs(folders: Iterable[Path]) -> Iterator[Found]:
             try:
                 configured = json.loads(path.read_bytes())
                 address_of(configured)
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
             yield Found(path.parent, configured)
 

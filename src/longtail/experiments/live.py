@@ -9,7 +9,7 @@ from typing import Any, Self
 from longtail.errors import printable
 from longtail.experiments.job import Task
 from longtail.experiments.ledger import Entry
-from longtail.experiments.local import Outcome
+from longtail.experiments.local import Outcome, how_ended
 from longtail.training.log import read_lines
 
 _SHOWN = 12
@@ -49,9 +49,8 @@ class Lines(Display):
     def ended(self, outcome: Outcome) -> None:
         """Print how a task ended and its accuracy."""
         self._ended += 1
-        how = _accuracy(outcome.task.folder) if outcome.code == 0 else f"code {outcome.code}"
-        name = printable(outcome.task.folder.name)
-        print(f"[{self._ended}/{self._total}] {name}  {how}", flush=True)
+        how = _accuracy(outcome.task.folder) if outcome.code == 0 else how_ended(outcome.code)
+        print(f"[{self._ended}/{self._total}] {_name(outcome.task)}  {how}", flush=True)
 
 
 class Live(Display):
@@ -93,17 +92,15 @@ class Live(Display):
 
     def _table(self) -> Any:
         from rich.table import Table
-        from rich.text import Text
 
         table = Table("run", "", "epoch", "balanced", "images/s", "time", title=self._title())
         for outcome in self._last:
-            how = "done" if outcome.code == 0 else f"code {outcome.code}"
-            name = printable(outcome.task.folder.name)
-            table.add_row(Text(name), how, "", _accuracy(outcome.task.folder), "", "")
-        for folder, (_, began) in list(self._running.items()):
+            how = how_ended(outcome.code)
+            table.add_row(_name(outcome.task), how, "", _accuracy(outcome.task.folder), "", "")
+        for folder, (task, began) in list(self._running.items()):
             line = (read_lines(folder / "log.jsonl") or [{}])[-1]
             table.add_row(
-                Text(printable(folder.name)),
+                _name(task),
                 "running",
                 str(line.get("epoch", "–")),
                 _accuracy(folder),
@@ -123,6 +120,14 @@ class Live(Display):
 def display() -> Display:
     """The display that suits where the output goes."""
     return Live() if sys.stdout.isatty() else Lines()
+
+
+def _name(task: Task) -> Any:
+    """A task's table, row and seed, as text in which nothing is markup."""
+    from rich.text import Text
+
+    job = task.job
+    return Text(printable(f"{job.group}: {job.row}, seed {job.request.seed}"))
 
 
 def _accuracy(folder: Path) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from longtail.errors import FolderInUse
 from longtail.experiments.job import Task
 
 RETRIES = 2
@@ -49,8 +50,8 @@ def local(at_once: int) -> Engine:
     def run(tasks: Sequence[Task], started: Callable[[Task], None]) -> Generator[Outcome]:
         children = Children()
         with ThreadPoolExecutor(at_once) as pool:
-            futures = [pool.submit(attempt, task, started, children) for task in tasks]
             try:
+                futures = [pool.submit(attempt, task, started, children) for task in tasks]
                 for future in as_completed(futures):
                     yield future.result()
             finally:
@@ -111,3 +112,16 @@ def last_lines(path: Path) -> str:
     """The end of a text file."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(lines[-_LAST_LINES:])
+
+
+def how_ended(code: int) -> str:
+    """An exit code in words.
+
+    >>> how_ended(0), how_ended(5), how_ended(-9)
+    ('done', 'failed, exit code 5', 'killed by signal 9')
+    """
+    if code == FolderInUse.exit_code:
+        return "another process has it"
+    if code < 0:
+        return f"killed by signal {-code}"
+    return f"failed, exit code {code}" if code else "done"

@@ -112,7 +112,7 @@ def fit_temperature(
     Raises:
         DataError: logits, labels or an offset that are none or do not fit.
     """
-    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+    from scipy.optimize import minimize_scalar
 
     scores = as_rows(logits, "logits")
     true = _labels_of(labels, scores)
