@@ -188,6 +188,8 @@ def test_a_study_of_something_else_is_refused(tmp_path):
     run(tmp_path, 1)
     with pytest.raises(UsageError, match='method: "none" then, "other" now'):
         run(tmp_path, 2, fingerprint={"method": "other"})
+    with pytest.raises(UsageError, match=r"settings\.epochs: null then, 3 now"):
+        run(tmp_path, 2, fingerprint={"method": "none", "settings": {"epochs": 3}})
     with pytest.raises(UsageError, match='source: "s" then, "t" now'):
         run(tmp_path, 2, source="t")
     assert len(run(tmp_path, 2, source="t", accept_source=True)) == 2

@@ -111,8 +111,7 @@ def tune(
         same = dataclasses.replace(request, holdout=each.holdout)
         command = train_command(same, plan, tuned.best.knobs, objective)
         tuned = dataclasses.replace(tuned, command=command)
-    path = write(tuned)
-    for line in (*lines(tuned, asked.first), f"Kept in {path}"):
+    for line in (*lines(tuned, asked.first), f"Kept in {write(tuned)}"):
         tell(line)
     return tuned
 

@@ -119,7 +119,7 @@ def _pruner(judged_from: int | None) -> "optuna.pruners.BasePruner":
 
 
 def _refuse_another(search: Search, stored: Mapping[str, Any]) -> None:
-    now = _identity(search)
+    stored, now = _flat(stored), _flat(_identity(search))
     names = {name for name in {**stored, **now} if stored.get(name) != now.get(name)}
     if search.accept_source:
         names -= {"source"}
@@ -138,6 +138,15 @@ def _identity(search: Search) -> dict[str, Any]:
     """As JSON gives it back."""
     values: dict[str, Any] = json.loads(to_json({**search.fingerprint, "source": search.source}))
     return values
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups of values side by side, so that the one which differs can be named."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = value if isinstance(value, dict) else {}
+        flat |= {f"{name}.{key}": part for key, part in inner.items()} or {name: value}
+    return flat
 
 
 def _brief(value: Any) -> str:
