@@ -331,6 +331,8 @@ def test_sections_of_a_page_are_replaced_alone_and_in_order():
     assert again == both.replace("two\n", "new\ntwo\n")
     full = page.with_section(again, "table1-paper", ["full"])
     assert full.index("full") < full.index("one")
+    full = page.with_section(full, "table2-paper", ["second"])
+    assert full.index("full") < full.index("second") < full.index("one")
 
 
 def test_a_page_is_the_same_from_what_is_kept_as_from_the_runs():

@@ -20,7 +20,9 @@ _WHAT = (
 
 
 def load_imagenet_lt(root: Path | None = None) -> Dataset:
-    """ImageNet-LT, pictures uint8 [n, 224, 224, 3], decoded once; val becomes the hold-out.
+    """ImageNet-LT, pictures uint8 [n, 224, 224, 3]; val becomes the hold-out.
+
+    They are decoded once, into 28 GB of the cache.
 
     Args:
         root: a folder that holds `imagenet-lt`; default `data_roots()`.

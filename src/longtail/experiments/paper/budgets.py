@@ -49,8 +49,8 @@ PAPER = Budget(
         "the full setting: ResNet-32, 200 epochs of batches of 256 from a rate of 0.2 with steps "
         "at 80 and 90 %. The paper gives batch and rate; epochs, schedule and weight decay, which "
         "it does not, are BCL's. ImageNet-LT: a ResNet-50 of timm, 90 epochs of batches of 256, a "
-        "cosine from 0.1; its views, temperature and projection, of which the paper says little, "
-        "are those of CIFAR"
+        "cosine from 0.1, the epoch chosen on its val pictures; views, temperature and projection, "
+        "of which the paper says little, are those of CIFAR"
     ),
     evidence="The rate has fallen a hundredfold by the end; the slope below says what is left.",
     request={"backbone": "resnet32"},
