@@ -86,7 +86,9 @@ def _check_health(address: str) -> None:
         raise ConnectionError(f"no answer in {_ANSWER_SECONDS} s") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ConnectionError(lines[-1].split(". ")[0] if lines else "no Ray answers")
+        said = lines[-1].split(". ")[0] if lines else "no Ray answers"
+        hint = "; set RAY_AUTH_MODE=token" if "InvalidAuthToken" in said else ""
+        raise ConnectionError(said + hint)
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -131,4 +133,5 @@ def _sigterm_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        if handler is not None:  # one that Python did not install cannot be put back
+            signal.signal(signal.SIGTERM, handler)
