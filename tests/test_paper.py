@@ -411,8 +411,21 @@ def test_the_command_writes_the_page_and_keeps_the_runs_without_training(capsys)
 
 def test_a_page_never_prints_an_absolute_folder():
     with pytest.raises(UsageError, match="relative"):
-        show.check_place(Path("/somewhere/runs"), Path("page.md"))
-    show.check_place(Path("/somewhere/runs"), None)
+        show.check_page(Path("/somewhere/runs"), [])
+
+
+def test_a_part_of_a_table_never_takes_the_place_of_the_whole_on_a_page():
+    with pytest.raises(UsageError, match="leave out rcl/cifar100-lt"):
+        show.check_page(OUT, ["rcl/cifar100-lt"])
+    show.check_page(OUT, [])
+
+
+def test_each_methods_own_recipe_has_a_section_and_a_command_of_its_own():
+    own = dataclasses.replace(asked(), recipe="paper", precision="bf16")
+    assert own.key != asked().key
+    assert own.command("--cell", "x/y") == (
+        "longtail paper table1 --budget small --seeds 2 --recipe paper --precision bf16 --cell x/y"
+    )
 
 
 def test_cells_that_a_budget_leaves_out_do_not_fail_the_rest():

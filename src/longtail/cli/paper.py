@@ -75,16 +75,17 @@ def paper(
     from longtail.experiments.paper.tables import plan_cells
 
     table = TABLES[what.value]
-    show.check_place(out, write)
+    if write:
+        show.check_page(out, [*(data or []), *(cell or [])])
     cells = chosen_cells(table, data=data or [], cells=cell or [])
-    options = () if recipe == "common" else ("--recipe", recipe)
-    asked = Asked(table, find_budget(budget.value), cells, seeds, options)
+    asked = Asked(table, find_budget(budget.value), cells, seeds, recipe, precision)
     share = machine_share(jobs, threads, device, len(cells) * seeds)
     how = {"device": device, "precision": precision, "threads": share.threads, "recipe": recipe}
     planned = plan_cells(cells, asked.budget, range(seeds), out, how)
     places = show.Places(out, tuple(also or ()), accept_source=accept_source)
     if dry_run or write or keep:
-        lines = show.looked_at(asked, planned, places, listed=dry_run, page=write, kept=keep)
+        page, kept = (None, None) if dry_run else (write, keep)
+        lines = show.looked_at(asked, planned, places, listed=dry_run, page=page, kept=kept)
         typer.echo("\n".join(lines))
         return
     run = engine_named(engine.value, share, address=address, gpus=gpus)

@@ -39,25 +39,30 @@ class Asked:
         budget: of the runs.
         cells: of the table.
         seeds: how many, from 0.
-        options: further words of the command, such as ("--recipe", "paper").
+        recipe: "common", or "paper" for each method's own.
+        precision: of the runs; "auto" is what the machine computes in natively.
     """
 
     table: PaperTable
     budget: Budget
     cells: Sequence[Cell]
     seeds: int
-    options: tuple[str, ...] = ()
+    recipe: str = "common"
+    precision: str = "auto"
 
     @property
     def key(self) -> str:
         """Names the section within its page."""
-        recipe = self.options[1:2] if "--recipe" in self.options else ()
-        return "-".join((self.table.name, self.budget.name, *recipe))
+        own = ["own-recipes"] if self.recipe != "common" else []
+        return "-".join([self.table.name, self.budget.name, *own])
 
     def command(self, *more: str) -> str:
         """What to type for it."""
         words = ["longtail", "paper", self.table.name, "--budget", self.budget.name]
-        return " ".join([*words, "--seeds", str(self.seeds), *self.options, *more])
+        words += ["--seeds", str(self.seeds)]
+        words += ["--recipe", self.recipe] if self.recipe != "common" else []
+        words += ["--precision", self.precision] if self.precision != "auto" else []
+        return " ".join([*words, *more])
 
 
 def write_page(path: Path, asked: Asked, entries: Sequence[Entry]) -> None:

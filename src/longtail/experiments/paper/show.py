@@ -1,7 +1,7 @@
 """What `longtail paper` does with planned cells: train, list, write the page, keep the records."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longtail.errors import UsageError
@@ -31,9 +31,19 @@ class Places:
     accept_source: bool = False
 
 
-def check_place(out: Path, page: Path | None) -> None:
-    """Raise `UsageError` for a folder that may not be printed on a page that others read."""
-    if page and out.is_absolute():
+def check_page(out: Path, part: Sequence[str]) -> None:
+    """Raise `UsageError` for what no page should be written of.
+
+    Args:
+        out: folder of the runs, which the page's commands name.
+        part: names of data or cells that were chosen; a page has the whole table.
+    """
+    if part:
+        raise UsageError(
+            "--write puts the whole table into the page, also what is not done yet; leave out "
+            f"{', '.join(part)}."
+        )
+    if out.is_absolute():
         raise UsageError(
             f"--out {out}: the page prints commands with this folder, and a place on this machine "
             "says nothing to its readers. Use a relative one, such as runs/paper."
