@@ -9,10 +9,10 @@ demo: $(READY)
 	$(BIN)/longtail demo
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 -m "not slow and not real and not gpu"
+	$(BIN)/python -m pytest -n 2 --doctest-modules tests src/longtail -m "not slow and not real and not gpu"
 
 test-all: lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --doctest-modules tests src/longtail
 
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks

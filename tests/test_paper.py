@@ -15,9 +15,10 @@ from longtail.data.load import Source
 from longtail.data.sources.digits import load_digits
 from longtail.data.sources.imagenet_lt import load_imagenet_lt
 from longtail.errors import DataError, UsageError
+from longtail.experiments import kept
 from longtail.experiments.job import Task
 from longtail.experiments.ledger import Entry, survey
-from longtail.experiments.paper import curves, kept, page, show, tables
+from longtail.experiments.paper import curves, page, show, tables
 from longtail.experiments.paper.budgets import BUDGETS, MINUTES, PAPER, SMALL, find_budget, refusal
 from longtail.experiments.paper.cells import TABLE1, TABLE2, TABLES, chosen_cells
 from longtail.methods import METHODS

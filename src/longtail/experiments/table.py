@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from longtail.experiments.ledger import Entry
 from longtail.metrics.paired import (
+    RANKED_FROM,
     Paired,
     holm,
     paired_difference,
@@ -76,7 +77,9 @@ def compared(rows: Sequence[Row], baseline: str, metric: str = "balanced_accurac
         else None
         for row in rows
     ]
-    adjusted = holm([None if pair is None else pair.p for pair in pairs])
+    # What too few seeds say is ranked by nobody, and asks no more of the others.
+    tests = [pair.p if pair and pair.n >= RANKED_FROM else None for pair in pairs]
+    adjusted = holm(tests)
     return [
         dataclasses.replace(row, paired=pair, adjusted=p)
         for row, pair, p in zip(rows, pairs, adjusted, strict=True)
@@ -174,10 +177,9 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
         "% interval; p-values by Holm over the rows; nothing is ranked below 3 seeds. 'Best on "
         "test' picks its epoch on test, as many papers do, and is compared with nothing here."
     )
-    spreads = [row.paired.std for row in rows if row.paired and row.paired.std]
-    seeds = min((row.paired.n for row in rows if row.paired and row.paired.std), default=0)
-    if spreads and seeds > 1:
-        typical = sum(spreads) / len(spreads)
+    ranked = [row.paired for row in rows if row.paired and row.paired.n >= RANKED_FROM]
+    if spreads := [paired.std for paired in ranked if paired.std]:
+        typical, seeds = sum(spreads) / len(spreads), min(paired.n for paired in ranked)
         yield (
             f"Differences vary by {typical:.1f} points from seed to seed: {seeds} seeds would "
             f"show a true difference of {smallest_difference(typical, seeds):.1f} points in four "
@@ -187,8 +189,14 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
 
 def _machines(records: Sequence[Record]) -> str:
     names = {
-        f"{r.provenance.hardware.gpu or r.provenance.hardware.cpu}, {r.decisions.threads} threads, "
-        f"{r.decisions.precision}, torch {r.provenance.versions.get('torch')}"
+        ", ".join(
+            [
+                r.provenance.hardware.gpu or r.provenance.hardware.cpu,
+                f"threads: {r.decisions.threads}",
+                r.decisions.precision,
+                f"torch {r.provenance.versions.get('torch')}",
+            ]
+        )
         for r in records
     }
     return " / ".join(sorted(names))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from longtail.errors import UsageError
 from longtail.experiments.bench import Bench, run_tasks, summary_lines
+from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
 from longtail.experiments.live import display
 from longtail.experiments.local import Engine
 from longtail.experiments.paper.budgets import refusal
 from longtail.experiments.paper.cells import by_dataset
-from longtail.experiments.paper.kept import keep
 from longtail.experiments.paper.page import Asked, claims, comparison, write_page
 from longtail.experiments.paper.tables import Planned, rows_for
 

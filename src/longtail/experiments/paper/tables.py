@@ -11,7 +11,7 @@ from longtail.experiments.ledger import Entry
 from longtail.experiments.paper.budgets import Budget, refusal
 from longtail.experiments.paper.cells import Cell, PaperTable, by_dataset
 from longtail.experiments.table import Row, compared
-from longtail.metrics.paired import Paired, holm, paired_difference
+from longtail.metrics.paired import RANKED_FROM, Paired, holm, paired_difference
 from longtail.metrics.pictures import PictureInterval, picture_interval
 from longtail.record import read_outcomes
 from longtail.request import Request
@@ -151,7 +151,7 @@ def answers(table: PaperTable, rows: Sequence[CellRow]) -> Iterator[Answer]:
                 ours, base = by_label[first].values(metric), by_label[second].values(metric)
                 if ours.keys() & base.keys():
                     found.append((first, second, metric, paired_difference(ours, base)))
-    adjusted = holm([paired.p for *_, paired in found])
+    adjusted = holm([paired.p if paired.n >= RANKED_FROM else None for *_, paired in found])
     for (first, second, metric, paired), p in zip(found, adjusted, strict=True):
         yield Answer(first, second, metric, paired, p)
 

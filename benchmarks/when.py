@@ -1,0 +1,155 @@
+"""When does RCL pay? The five rows of Table 1 over growing budgets, on two cores.
+
+    longtail bench benchmarks/grids/when.yaml --out runs/when --threads 1      # resumable
+    python benchmarks/when.py --out runs/when                                  # writes the page
+
+The second writes docs/results/when-rcl-pays.md from what is done, and keeps records, logs and
+outcomes in docs/results/when-rcl-pays; without --out it writes the page again from those.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from longtail.experiments.grid import as_grid, jobs_of, read_grid
+from longtail.experiments.job import plan_tasks
+from longtail.experiments.kept import keep
+from longtail.experiments.ledger import Entry, survey
+from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
+from longtail.metrics.paired import (
+    RANKED_FROM,
+    holm,
+    paired_difference,
+    smallest_difference,
+    verdict,
+)
+
+GRID = Path(__file__).with_name("grids") / "when.yaml"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "when-rcl-pays.md"
+PAIRS = (
+    ("RCL", "Logit adjustment"),
+    ("RCL", "SCL"),
+    ("RCL", "BCL"),
+    ("BCL+RCL", "BCL"),
+    ("BCL", "SCL"),
+)
+MEASURES = {"balanced": "balanced_accuracy", "harmonic mean": "harmonic_mean_accuracy"}
+READING = PAGE.with_suffix("") / "reading.md"
+
+
+def entries_of(folders: Sequence[Path]) -> list[Entry]:
+    tasks = list(plan_tasks(jobs_of(as_grid(read_grid(GRID))), Path("runs/when")))
+    return survey(tasks, Path("runs/when"), also=folders, accept_source=True)
+
+
+def page(entries: Sequence[Entry]) -> Iterator[str]:
+    """The results as Markdown."""
+    tables = tables_of(entries, "Logit adjustment")
+    records = [e.record for e in entries if e.record]
+    first = records[0]
+    yield "# When does RCL pay?"
+    yield ""
+    yield (
+        "ResNet-8, batches of 64, SGD with a cosine from 0.2, everything else the common recipe "
+        "and every row's knobs at their defaults (la_tau 1.3; RCL's and SCL's weights 2 and 1, as "
+        "the other rows'). Imbalance 100. The last epoch counts; test decides nothing. "
+        f"{first.provenance.hardware.cpu}, one thread a run; {first.decisions.precision}; torch "
+        f"{first.provenance.versions['torch']}; revisions "
+        f"{', '.join(sorted({short_revision(r) for r in records}))}, which train alike but for "
+        "rounding."
+    )
+    yield ""
+    yield from READING.read_text(encoding="utf-8").splitlines()
+    yield ""
+    for data in ("cifar10-lt", "cifar100-lt"):
+        own = {name: rows for name, rows in tables.items() if name.startswith(f"{data},")}
+        yield f"## {data}"
+        yield ""
+        for measure, name in MEASURES.items():
+            yield from curves(measure, name, own)
+        yield from answers(own)
+    yield "## Commands"
+    yield ""
+    yield from (f"    {line.strip()}" for line in (__doc__ or "").splitlines()[2:4])
+    yield ""
+    yield "A single cell, for example:"
+    yield ""
+    yield f"    {next(e.task.command for e in entries if e.task.job.row == 'RCL')}"
+
+
+def curves(measure: str, name: str, tables: dict[str, list[Row]]) -> Iterator[str]:
+    """One measure of every row at every budget."""
+    labels = list(dict.fromkeys(row.label for rows in tables.values() for row in rows))
+    yield f"| {measure} | {' | '.join(budget_of(title) for title in tables)} |"
+    yield f"| --- |{' ---: |' * len(tables)}"
+    for label in labels:
+        cells = [
+            next((cell(row, name) for row in rows if row.label == label), "–")
+            for rows in tables.values()
+        ]
+        yield f"| {label} | {' | '.join(cells)} |"
+    yield ""
+
+
+def cell(row: Row, name: str) -> str:
+    """Mean ± deviation, and the number of seeds."""
+    values = list(row.values(name).values())
+    return f"{shown(values)} ({len(values)})"
+
+
+def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
+    """Every pair at every budget, its interval, and what so many seeds could have shown."""
+    found = [
+        (title, first, second, measure, paired_difference(ours, base))
+        for title, rows in tables.items()
+        for first, second in PAIRS
+        for measure, name in MEASURES.items()
+        for ours in [values(rows, first, name)]
+        for base in [values(rows, second, name)]
+        if ours.keys() & base.keys()
+    ]
+    yield "| budget | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"
+    adjusted = holm([paired.p if paired.n >= RANKED_FROM else None for *_, paired in found])
+    for (title, first, second, measure, paired), p in zip(found, adjusted, strict=True):
+        least = smallest_difference(paired.std, paired.n) if paired.std else None
+        cells = [
+            budget_of(title),
+            f"{first} less {second}",
+            measure,
+            str(paired.n),
+            difference(paired),
+            "–" if p is None else f"{p:.2g}",
+            "–" if least is None else f"{least:.1f}",
+            verdict(paired, p),
+        ]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield (
+        "Paired by seed, Student's interval; Holm over this table. 'Could be seen': the smallest "
+        "true difference, in points, that so many seeds would show in four cases of five, given "
+        "how these differences vary."
+    )
+    yield ""
+
+
+def values(rows: Sequence[Row], label: str, name: str) -> dict[int, float]:
+    return next((row.values(name) for row in rows if row.label == label), {})
+
+
+def budget_of(title: str) -> str:
+    return title.rpartition(", ")[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, action="append", default=[])
+    kept = PAGE.with_suffix("")
+    entries = entries_of([*parser.parse_args().out, kept])
+    for problem in keep(entries, kept):
+        print(problem)
+    PAGE.write_text("\n".join(page(entries_of([kept]))) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
