@@ -1,0 +1,194 @@
+"""The paper's Figure 3: t-SNE maps of test embeddings, with the numbers that such pictures hide."""
+
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longtail.errors import DataError
+from longtail.metrics.embedding import LIMIT, choose_points, tsne_map
+from longtail.metrics.geometry import Geometry, geometry_of
+from longtail.prior import GROUPS, groups
+from longtail.record import Predictions, Record
+
+# Okabe and Ito's colours, told apart by colour-blind readers.
+_GROUP_COLOURS = {"many": "#0072B2", "medium": "#E69F00", "few": "#D55E00"}
+_UP_TO_TEN = "tab10"
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One run of the figure.
+
+    Attributes:
+        title: of its row, and its seed.
+        record, predictions: of the run, on test.
+    """
+
+    title: str
+    record: Record
+    predictions: Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """A panel's picture and numbers.
+
+    Attributes:
+        panel: what it is of.
+        points: float32 [n, 2], where the map puts the chosen test samples.
+        labels: int64 [n], their classes.
+        geometry: of all test embeddings, not of the map.
+    """
+
+    panel: Panel
+    points: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    geometry: Geometry
+
+
+def map_of(panel: Panel, *, limit: int = LIMIT, seed: int = 0) -> Map:
+    """A run's map and geometry.
+
+    Raises:
+        DataError: its method has no embeddings.
+    """
+    predictions, counts = panel.predictions, panel.record.data.train_counts
+    if predictions.embeddings is None:
+        raise DataError(
+            f"{panel.record.method} has no projection, so no embeddings to map; take a contrastive "
+            "method, such as scl, bcl or rcl."
+        )
+    embeddings = predictions.embeddings.astype(np.float64)
+    chosen = choose_points(predictions.labels, counts, limit=limit, seed=seed)
+    return Map(
+        panel,
+        tsne_map(embeddings[chosen], seed=seed),
+        predictions.labels[chosen],
+        geometry_of(embeddings, predictions.labels, counts),
+    )
+
+
+def draw_maps(maps: Sequence[Map], form: str = "svg") -> bytes:
+    """The maps side by side, as a picture of a form that matplotlib knows (svg, png, pdf).
+
+    Up to ten classes have a colour each, the rarest drawn last; more are coloured by group.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(maps), figsize=(4.2 * len(maps), 4.9), layout="constrained", squeeze=False
+    )
+    for axis, drawn in zip(axes[0], maps, strict=True):
+        _draw_one(axis, drawn)
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=min(5, len(names)),
+        frameon=False,
+        markerscale=4,
+        fontsize=9,
+    )
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else None
+    with matplotlib.rc_context({"svg.hashsalt": "figure3"}):
+        figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _draw_one(axis: Any, drawn: Map) -> None:
+    """One panel: frequent classes first, so that the rare ones lie on top."""
+    for name, colour, classes in _coloured(drawn.panel.record):
+        of_them = np.isin(drawn.labels, classes)
+        axis.scatter(*drawn.points[of_them].T, s=3, color=colour, linewidths=0, label=name)
+    axis.set_title(drawn.panel.title, fontsize=11)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_aspect("equal", "datalim")
+    axis.spines[:].set_color("#bbbbbb")
+
+
+def _coloured(record: Record) -> Iterator[tuple[str, Any, Sequence[int]]]:
+    """Legend entries, from the most frequent to the rarest: a name, a colour, class ids."""
+    counts = np.asarray(record.data.train_counts)
+    if len(counts) > 10:
+        for group in GROUPS:
+            members = groups(counts)[group]
+            if len(members):
+                text = f"{group} ({len(members)} classes)"
+                yield text, _GROUP_COLOURS[group], [int(c) for c in members]
+        return
+    import matplotlib
+
+    colours = matplotlib.colormaps[_UP_TO_TEN]
+    for rank, c in enumerate(np.argsort(-counts, kind="stable")):
+        yield f"{record.data.class_names[c]} ({counts[c]:,})", colours(rank), [int(c)]
+
+
+NUMBERS = {
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "within": "within",
+    "between": "between",
+    "within / between": "ratio",
+    "smallest angle": "smallest_angle",
+    "mean angle": "mean_angle",
+    "spread of angles": "angle_spread",
+    "simplex angle": "simplex_angle",
+    "off it, mean": "simplex_mean",
+    "off it, most": "simplex_max",
+    "purity %": "purity",
+    "many": "many",
+    "medium": "medium",
+    "few": "few",
+}
+_PERCENT = ("purity", "many", "medium", "few")
+
+
+def number_lines(rows: Sequence[tuple[str, Sequence[Geometry]]]) -> Iterator[str]:
+    """Markdown: the numbers of each row's runs, mean ± standard deviation over seeds."""
+    yield f"| row | n | {' | '.join(NUMBERS)} |"
+    yield f"| --- |{' ---: |' * (1 + len(NUMBERS))}"
+    for title, found in rows:
+        cells = [_shown(found, field) for field in NUMBERS.values()]
+        yield f"| {title} | {len(found)} | {' | '.join(cells)} |"
+    yield ""
+    yield (
+        "Of all test embeddings, rows of length 1; angles in degrees. Alignment: mean squared "
+        "distance within a class (lower is tighter); uniformity: log mean exp(-2 d²) over pairs "
+        "(lower is more even); within and between: the class means' part of the scatter; angles "
+        "between class means, beside those of a regular simplex where the space has room for one; "
+        "purity: how many of the 10 nearest neighbours are of the point's class, by group of "
+        "training count."
+    )
+
+
+def _shown(found: Sequence[Geometry], field: str) -> str:
+    values = [value for value in (getattr(g, field) for g in found) if value is not None]
+    if not values:
+        return "–"
+    scaled = np.array(values) * (100 if field in _PERCENT else 1)
+    digits = 1 if field in _PERCENT or "angle" in field or "simplex" in field else 3
+    spread = f" ± {scaled.std(ddof=1):.{digits}f}" if len(scaled) > 1 else ""
+    return f"{scaled.mean():.{digits}f}{spread}"
+
+
+def write_maps(path: Path, maps: Sequence[Map]) -> None:
+    """The picture at `path`, in the form of its ending.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    from longtail.record import write_atomically
+
+    write_atomically(path, draw_maps(maps, path.suffix.removeprefix(".")))
