@@ -14,6 +14,7 @@ class What(StrEnum):
 
     table1 = "table1"
     table2 = "table2"
+    figure3 = "figure3"
 
 
 class BudgetName(StrEnum):
@@ -25,7 +26,7 @@ class BudgetName(StrEnum):
 
 
 def paper(
-    what: Annotated[What, typer.Argument(help="table1 or table2.")],
+    what: Annotated[What, typer.Argument(help="table1, table2 or figure3.")],
     budget: Annotated[
         BudgetName, typer.Option(help="paper: the full setting; small, minutes: for two cores.")
     ] = BudgetName.small,

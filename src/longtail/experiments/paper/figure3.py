@@ -3,7 +3,6 @@
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ class Panel:
     """One run of the figure.
 
     Attributes:
-        title: of its row, and its seed.
+        title: its row and its seed.
         record, predictions: of the run, on test.
     """
 
@@ -36,41 +35,56 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Map:
-    """A panel's picture and numbers.
+    """A panel's points.
 
     Attributes:
         panel: what it is of.
         points: float32 [n, 2], where the map puts the chosen test samples.
         labels: int64 [n], their classes.
-        geometry: of all test embeddings, not of the map.
     """
 
     panel: Panel
     points: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    geometry: Geometry
 
 
 def map_of(panel: Panel, *, limit: int = LIMIT, seed: int = 0) -> Map:
-    """A run's map and geometry.
+    """A run's map, of at most `limit` test samples.
 
     Raises:
-        DataError: its method has no embeddings.
+        DataError: its predictions have no embeddings.
     """
-    predictions, counts = panel.predictions, panel.record.data.train_counts
-    if predictions.embeddings is None:
+    labels, counts = panel.predictions.labels, panel.record.data.train_counts
+    chosen = choose_points(labels, counts, limit=limit, seed=seed)
+    return Map(panel, tsne_map(embeddings_of(panel)[chosen], seed=seed), labels[chosen])
+
+
+def measured(panels: Sequence[Panel]) -> list[Geometry]:
+    """The geometry of all test embeddings of each run.
+
+    Raises:
+        DataError: a method has no embeddings.
+    """
+    return [
+        geometry_of(embeddings_of(p), p.predictions.labels, p.record.data.train_counts)
+        for p in panels
+    ]
+
+
+def embeddings_of(panel: Panel) -> npt.NDArray[np.float64]:
+    """The test embeddings of a run, float64 [n, d].
+
+    Raises:
+        DataError: its predictions have none.
+    """
+    embeddings = panel.predictions.embeddings
+    if embeddings is None:
         raise DataError(
-            f"{panel.record.method} has no projection, so no embeddings to map; take a contrastive "
-            "method, such as scl, bcl or rcl."
+            f"{panel.title} ({panel.record.method}) has no embeddings to map. Contrastive methods "
+            "have some, such as scl, bcl and rcl; what is kept beside a page has not, so pass the "
+            "folder of the runs themselves."
         )
-    embeddings = predictions.embeddings.astype(np.float64)
-    chosen = choose_points(predictions.labels, counts, limit=limit, seed=seed)
-    return Map(
-        panel,
-        tsne_map(embeddings[chosen], seed=seed),
-        predictions.labels[chosen],
-        geometry_of(embeddings, predictions.labels, counts),
-    )
+    return embeddings.astype(np.float64)
 
 
 def draw_maps(maps: Sequence[Map], form: str = "svg") -> bytes:
@@ -181,14 +195,3 @@ def _shown(found: Sequence[Geometry], field: str) -> str:
     digits = 1 if field in _PERCENT or "angle" in field or "simplex" in field else 3
     spread = f" ± {scaled.std(ddof=1):.{digits}f}" if len(scaled) > 1 else ""
     return f"{scaled.mean():.{digits}f}{spread}"
-
-
-def write_maps(path: Path, maps: Sequence[Map]) -> None:
-    """The picture at `path`, in the form of its ending.
-
-    Raises:
-        CheckpointError: the file cannot be written.
-    """
-    from longtail.record import write_atomically
-
-    write_atomically(path, draw_maps(maps, path.suffix.removeprefix(".")))

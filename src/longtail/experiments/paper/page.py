@@ -89,7 +89,7 @@ def write_page(path: Path, asked: Asked, entries: Sequence[Entry]) -> None:
 def with_section(page: str, key: str, lines: Iterable[str]) -> str:
     """The page with one section put in or replaced; sections come in a fixed order."""
     sections = {**dict(_SECTION.findall(page)), key: "".join(f"{line}\n" for line in lines)}
-    known = [f"{table}-{budget}" for budget in BUDGETS for table in (*TABLES, "figure3")]
+    known = [f"{table}-{budget}" for budget in BUDGETS for table in TABLES]
     place = {name: number for number, name in enumerate(known)}
     ordered = sorted(sections, key=lambda name: (place.get(name, len(place)), name))
     parts = [f"<!-- section {name} -->\n{sections[name]}<!-- end -->\n" for name in ordered]
@@ -320,7 +320,7 @@ def _empty(asked: Asked, rows: Sequence[CellRow]) -> Iterator[str]:
     yield ""
     yield from _table(
         ["row", "paper"],
-        ([row.cell.label, f"{row.cell.printed.accuracy:.1f}"] for row in rows),
+        ([row.cell.label, _number(row.cell.printed.accuracy)] for row in rows),
     )
     yield ""
 

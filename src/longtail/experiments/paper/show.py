@@ -11,7 +11,8 @@ from longtail.experiments.ledger import Entry, survey
 from longtail.experiments.live import display
 from longtail.experiments.local import Engine
 from longtail.experiments.paper.budgets import refusal
-from longtail.experiments.paper.cells import by_dataset
+from longtail.experiments.paper.cells import FIGURE3, by_dataset
+from longtail.experiments.paper.figure_page import write_figure
 from longtail.experiments.paper.page import Asked, claims, comparison, write_page
 from longtail.experiments.paper.tables import Planned, rows_for
 
@@ -96,7 +97,8 @@ def looked_at(
         yield from problems
         yield f"{len(done) - len(problems)} runs kept in {kept}."
     if page:
-        write_page(page, asked, entries)
+        write = write_figure if asked.table is FIGURE3 else write_page
+        write(page, asked, entries)
         yield f"Wrote {page}."
 
 
@@ -110,6 +112,9 @@ def report(asked: Asked, planned: Planned, bench: Bench) -> Iterator[str]:
     """After training: what failed, what could not be tried, and the tables."""
     yield from summary_lines(bench)
     yield from refused_lines(planned)
+    if asked.table is FIGURE3:
+        yield f"The maps and their numbers: {asked.command('--write', 'FILE.md')}"
+        return
     yield from tables_shown(asked, bench.done)
 
 
