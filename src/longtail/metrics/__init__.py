@@ -15,6 +15,7 @@ from longtail.metrics.confusion import (
     per_class_accuracy,
     zero_classes,
 )
+from longtail.metrics.embedding import choose_points, tail_classes, tsne_map
 from longtail.metrics.geometry import Geometry, geometry_of
 from longtail.metrics.intervals import wilson_interval
 from longtail.metrics.paired import (
@@ -66,6 +67,7 @@ __all__ = [
     "accuracy_under",
     "balanced_accuracy",
     "bootstrap_interval",
+    "choose_points",
     "confusion_matrix",
     "correct_probabilities",
     "estimate_prior",
@@ -87,7 +89,9 @@ __all__ = [
     "spread",
     "summarise",
     "summarise_confusion",
+    "tail_classes",
     "total_variation",
+    "tsne_map",
     "verdict",
     "wilson_interval",
     "zero_classes",

@@ -144,7 +144,7 @@ def uniformity(embeddings: npt.ArrayLike) -> float:
     Raises:
         DataError: fewer than two points, or points that have no direction.
     """
-    unit = _unit(embeddings)
+    unit = unit_rows(embeddings)
     n = len(unit)
     if n < 2:
         raise DataError(f"Uniformity is about pairs of points; there are {n}.")
@@ -294,14 +294,15 @@ def _checked(
     embeddings: npt.ArrayLike, labels: npt.ArrayLike, num_classes: int
 ) -> tuple[Floats, Ints]:
     """Unit rows and their class ids, one of each a point."""
-    unit = _unit(embeddings)
+    unit = unit_rows(embeddings)
     ids = class_ids(labels, num_classes, "labels")
     if len(ids) != len(unit):
         raise DataError(f"{len(unit)} embeddings but {len(ids)} labels: one of each a sample.")
     return unit, ids
 
 
-def _unit(embeddings: npt.ArrayLike) -> Floats:
+def unit_rows(embeddings: npt.ArrayLike) -> Floats:
+    """Embeddings [n, d] with every row scaled to length 1; DataError for rows that have none."""
     rows = np.asarray(embeddings, np.float64)
     if rows.ndim != 2 or rows.size == 0:
         raise DataError(f"Embeddings have shape {rows.shape}; expected [samples, dimensions].")
