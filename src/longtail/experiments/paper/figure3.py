@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.errors import DataError
-from longtail.metrics.embedding import LIMIT, choose_points, tsne_map
+from longtail.metrics.embedding import POINTS, choose_points, tsne_map
 from longtail.metrics.geometry import Geometry, geometry_of
 from longtail.prior import GROUPS, groups
 from longtail.record import Predictions, Record
@@ -48,7 +48,7 @@ class Map:
     labels: npt.NDArray[np.int64]
 
 
-def map_of(panel: Panel, *, limit: int = LIMIT, seed: int = 0) -> Map:
+def map_of(panel: Panel, *, limit: int = POINTS, seed: int = 0) -> Map:
     """A run's map, of at most `limit` test samples.
 
     Raises:
