@@ -15,7 +15,7 @@ from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
-from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
+from longtail.experiments.table import Row, difference, short_revision, shown, strictest, tables_of
 from longtail.metrics.paired import (
     RANKED_FROM,
     holm,
@@ -111,8 +111,10 @@ def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
     yield "| budget | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
     yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"
     adjusted = holm([paired.p if paired.n >= RANKED_FROM else None for *_, paired in found])
+    level = strictest(max(1, sum(p is not None for p in adjusted)))
     for (title, first, second, measure, paired), p in zip(found, adjusted, strict=True):
-        least = smallest_difference(paired.std, paired.n) if paired.std else None
+        ranked = paired.std and paired.n >= RANKED_FROM
+        least = smallest_difference(paired.std, paired.n, confidence=level) if ranked else None
         cells = [
             budget_of(title),
             f"{first} less {second}",
@@ -128,7 +130,7 @@ def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
     yield (
         "Paired by seed, Student's interval; Holm over this table. 'Could be seen': the smallest "
         "true difference, in points, that so many seeds would show in four cases of five, given "
-        "how these differences vary."
+        "how these differences vary and how many lines Holm corrects for."
     )
     yield ""
 

@@ -213,7 +213,7 @@ def test_methods_are_listed_and_each_has_a_page(longtail):
     assert "A hold-out, to choose norm_tau on" in longtail("methods", "tau-norm")[1]
     assert "2. 13 % of the epochs: logit; class-aware sampling" in longtail("methods", "crt")[1]
     assert "class-aware:4, oversampling" in longtail("methods", "ce")[1]
-    assert "fcc_gamma=auto\n" in longtail("methods", "fcc")[1]
+    assert "fcc_gamma=auto  (tune: 0:1)" in longtail("methods", "fcc")[1]
     assert "fcc_gamma=0\n" not in longtail("methods", "fcc")[1]
     assert longtail("methods", "rlc")[0] == 2
 

@@ -101,6 +101,7 @@ def begun_and_saved(task: Task, monkeypatch: pytest.MonkeyPatch, epochs: int) ->
             launch.train(**asked)
 
 
+@pytest.mark.slow
 def test_runs_by_ray_leave_what_runs_by_processes_leave(ray, tmp_path):
     task = tasks_in(tmp_path / "ray")[0]
     bench = run_tasks([task], tmp_path / "ray", ray_engine(SHARE))

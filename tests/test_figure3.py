@@ -57,7 +57,7 @@ def test_a_picture_has_a_panel_a_run_and_is_the_same_twice(classes):
     assert width > 1.5 * height
     text = draw_maps(maps).decode()
     assert text == draw_maps(maps).decode()
-    assert text.count("<use") > 2 * 20 * classes
+    assert text.count("<image") >= 2  # points are pixels within it, so that a page loads quickly
 
 
 def test_numbers_are_means_over_seeds_with_their_spread():

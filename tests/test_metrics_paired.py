@@ -10,6 +10,7 @@ from scipy import stats
 
 from longtail.errors import DataError, UsageError
 from longtail.metrics import (
+    AFTER_HOLM,
     BOOTSTRAP_FROM,
     NO_EVIDENCE,
     RANKED_FROM,
@@ -253,8 +254,8 @@ def test_a_design_that_cannot_be_is_refused(wrong, error, named):
         (with_interval(0.01, 0.03), None, "better"),
         (with_interval(-0.03, -0.01), None, "worse"),
         (with_interval(0.01, 0.03), 0.049, "better"),
-        (with_interval(0.01, 0.03), 0.051, NO_EVIDENCE),
-        (with_interval(-0.03, -0.01), 0.051, NO_EVIDENCE),
+        (with_interval(0.01, 0.03), 0.051, AFTER_HOLM),
+        (with_interval(-0.03, -0.01), 0.051, AFTER_HOLM),
         (with_interval(-0.01, 0.03), None, NO_EVIDENCE),
         (with_interval(0.0, 0.03), None, NO_EVIDENCE),
         (with_interval(-0.03, 0.0), None, NO_EVIDENCE),
@@ -269,7 +270,7 @@ def test_verdict_in_words(paired, adjusted_p, words):
 
 def test_the_level_of_the_adjusted_p_is_the_intervals():
     strict = with_interval(0.01, 0.03)._replace(confidence=0.99)
-    assert verdict(strict, 0.02) == NO_EVIDENCE
+    assert verdict(strict, 0.02) == AFTER_HOLM
     assert verdict(strict, 0.009) == "better"
 
 

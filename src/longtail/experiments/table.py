@@ -1,6 +1,7 @@
 """Tables of an experiment's records, with what the number of seeds can and cannot show."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from longtail.experiments.ledger import Entry
@@ -126,7 +127,7 @@ def cells_of(row: Row) -> list[str]:
         str(len(first)),
         *(shown(list(row.values(name).values())) for name in COLUMNS.values()),
         ", ".join(map(str, zero)),
-        "–" if row.paired is None else difference(row.paired),
+        compared_text(row),
         "–" if row.adjusted is None else f"{row.adjusted:.2g}",
         "–" if row.paired is None else verdict(row.paired, row.adjusted),
         shown(best),
@@ -144,6 +145,14 @@ def shown(values: Sequence[float]) -> str:
         return "–"
     numbers = spread(values)
     return f"{numbers.mean:.1f}" + ("" if numbers.std is None else f" ± {numbers.std:.1f}")
+
+
+def compared_text(row: Row) -> str:
+    """A row's difference from the baseline, and over how many seeds where not all of its own."""
+    if row.paired is None:
+        return "–"
+    shared = "" if row.paired.n == len(row.records) else f" (n = {row.paired.n})"
+    return difference(row.paired) + shared
 
 
 def difference(paired: Paired) -> str:
@@ -179,12 +188,23 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
     )
     ranked = [row.paired for row in rows if row.paired and row.paired.n >= RANKED_FROM]
     if spreads := [paired.std for paired in ranked if paired.std]:
-        typical, seeds = sum(spreads) / len(spreads), min(paired.n for paired in ranked)
+        typical, seeds = pooled(spreads), min(paired.n for paired in ranked)
+        least = smallest_difference(typical, seeds, confidence=strictest(len(ranked)))
         yield (
             f"Differences vary by {typical:.1f} points from seed to seed: {seeds} seeds would "
-            f"show a true difference of {smallest_difference(typical, seeds):.1f} points in four "
-            "cases of five, and smaller ones mostly go unseen."
+            f"show a true difference of {least:.1f} points in four cases of five after Holm's "
+            "correction, and smaller ones mostly go unseen."
         )
+
+
+def pooled(deviations: Sequence[float]) -> float:
+    """The spread that several estimates of equal size agree on: the root of the mean variance."""
+    return math.sqrt(sum(s * s for s in deviations) / len(deviations))
+
+
+def strictest(comparisons: int) -> float:
+    """The confidence at which Holm judges the first of several comparisons."""
+    return 1 - 0.05 / comparisons
 
 
 def _machines(records: Sequence[Record]) -> str:

@@ -15,10 +15,11 @@ from longtail.metrics.confusion import (
     per_class_accuracy,
     zero_classes,
 )
-from longtail.metrics.embedding import choose_points, tail_classes, tsne_map
-from longtail.metrics.geometry import Geometry, geometry_of
+from longtail.metrics.embedding import choose_points, tsne_map
+from longtail.metrics.geometry import Geometry, geometry_of, tail_classes
 from longtail.metrics.intervals import wilson_interval
 from longtail.metrics.paired import (
+    AFTER_HOLM,
     BOOTSTRAP_FROM,
     NO_EVIDENCE,
     RANKED_FROM,
@@ -51,6 +52,7 @@ from longtail.metrics.summary import METRICS, summarise, summarise_confusion
 from longtail.record import SplitMetrics
 
 __all__ = [
+    "AFTER_HOLM",
     "BOOTSTRAP_FROM",
     "METRICS",
     "NO_EVIDENCE",

@@ -5,31 +5,15 @@ import numpy.typing as npt
 
 from longtail.errors import DataError, UsageError
 from longtail.metrics.confusion import class_ids
-from longtail.metrics.geometry import unit_rows
-from longtail.prior import as_counts, groups
+from longtail.metrics.geometry import tail_classes, unit_rows
+from longtail.prior import as_counts
 
 Ints = npt.NDArray[np.int64]
 
 POINTS = 3000
-# Where no class has fewer than 20 training samples, as in CIFAR-10-LT, this many are shown as rare.
-TAIL_CLASSES = 3
 # Fewer have no neighbourhood to speak of.
 FEWEST = 4
 PERPLEXITY = 30.0
-
-
-def tail_classes(counts: npt.ArrayLike) -> list[int]:
-    """The few classes in class order, or the three rarest where there is none, but never all.
-
-    >>> tail_classes([500, 60, 7, 101]), tail_classes([500, 60, 70, 101]), tail_classes([5, 3])
-    ([2], [1, 2, 3], [1])
-    """
-    sizes = as_counts(counts)
-    few = groups(sizes)["few"]
-    if few and len(few) < len(sizes):
-        return few
-    rarest = np.argsort(sizes, kind="stable")[: min(TAIL_CLASSES, len(sizes) - 1)]
-    return sorted(rarest.tolist())
 
 
 def choose_points(

@@ -14,12 +14,14 @@ import numpy.typing as npt
 
 from longtail.errors import DataError, UsageError
 from longtail.metrics.confusion import class_ids, group_accuracy
-from longtail.prior import as_counts
+from longtail.prior import as_counts, groups
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 NEIGHBOURS = 10
+# Where no class has fewer than 20 training samples, as in CIFAR-10-LT, this many are shown as rare.
+TAIL_CLASSES = 3
 # Rows compared with all points at once: 10,000 points then need 40 MB a matrix, not 800.
 _BLOCK = 512
 # Equal rows give cosines that differ in the last bits, as matrix products round by position; what
@@ -48,6 +50,7 @@ class Geometry:
             most.
         purity: see `neighbourhood_purity`, mean over classes; in [0, 1].
         many, medium, few: mean purity of the group's classes.
+        tail: mean purity of the classes of `tail_classes`.
         per_class_alignment, per_class_purity: of each class.
     """
 
@@ -69,8 +72,23 @@ class Geometry:
     many: float | None
     medium: float | None
     few: float | None
+    tail: float | None
     per_class_alignment: tuple[float | None, ...]
     per_class_purity: tuple[float | None, ...]
+
+
+def tail_classes(counts: npt.ArrayLike) -> list[int]:
+    """The few classes in class order, or the three rarest where there is none, but never all.
+
+    >>> tail_classes([500, 60, 7, 101]), tail_classes([500, 60, 70, 101]), tail_classes([5, 3])
+    ([2], [1, 2, 3], [1])
+    """
+    sizes = as_counts(counts)
+    few = groups(sizes)["few"]
+    if few and len(few) < len(sizes):
+        return few
+    rarest = np.argsort(sizes, kind="stable")[: min(TAIL_CLASSES, len(sizes) - 1)]
+    return sorted(rarest.tolist())
 
 
 def geometry_of(
@@ -108,6 +126,7 @@ def geometry_of(
         many=group["many"],
         medium=group["medium"],
         few=group["few"],
+        tail=_mean(pure[tail_classes(counts)]),
         per_class_alignment=_optional(aligned),
         per_class_purity=_optional(pure),
     )

@@ -124,7 +124,9 @@ def _draw_one(axis: Any, drawn: Map) -> None:
     """One panel: frequent classes first, so that the rare ones lie on top."""
     for name, colour, classes in _coloured(drawn.panel.record):
         of_them = np.isin(drawn.labels, classes)
-        axis.scatter(*drawn.points[of_them].T, s=3, color=colour, linewidths=0, label=name)
+        axis.scatter(
+            *drawn.points[of_them].T, s=3, color=colour, linewidths=0, label=name, rasterized=True
+        )
     axis.set_title(drawn.panel.title, fontsize=11)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -165,8 +167,9 @@ NUMBERS = {
     "many": "many",
     "medium": "medium",
     "few": "few",
+    "tail": "tail",
 }
-_PERCENT = ("purity", "many", "medium", "few")
+_PERCENT = ("purity", "many", "medium", "few", "tail")
 
 
 def number_lines(rows: Sequence[tuple[str, Sequence[Geometry]]]) -> Iterator[str]:
@@ -178,12 +181,13 @@ def number_lines(rows: Sequence[tuple[str, Sequence[Geometry]]]) -> Iterator[str
         yield f"| {title} | {len(found)} | {' | '.join(cells)} |"
     yield ""
     yield (
-        "Of all test embeddings, rows of length 1; angles in degrees. Alignment: mean squared "
-        "distance within a class (lower is tighter); uniformity: log mean exp(-2 d²) over pairs "
-        "(lower is more even); within and between: the class means' part of the scatter; angles "
-        "between class means, beside those of a regular simplex where the space has room for one; "
-        "purity: how many of the 10 nearest neighbours are of the point's class, by group of "
-        "training count."
+        "Of the projections of all test samples, scaled to length 1; angles in degrees. Alignment: "
+        "mean squared distance within a class (lower is tighter); uniformity: log mean exp(-2 d²) "
+        "over pairs (lower is more even); within: mean squared distance to the class mean; "
+        "between: of the class means to their centre; angles between class means, beside that of a "
+        "regular simplex where the space has room for one; purity: how many of the 10 nearest "
+        "neighbours are of the point's class, by group of training count; tail: the few group, or "
+        "the three smallest classes where there is none."
     )
 
 

@@ -13,7 +13,15 @@ from longtail.experiments.paper.budgets import BUDGETS, PAPER, Budget, refusal
 from longtail.experiments.paper.cells import TABLES, Cell, PaperTable, by_dataset
 from longtail.experiments.paper.curves import Curve, curves_of, draw_curves, last_slope
 from longtail.experiments.paper.tables import CellRow, answers, interval_of, rows_for
-from longtail.experiments.table import difference, facts, footnotes, short_revision, shown, tested
+from longtail.experiments.table import (
+    compared_text,
+    difference,
+    facts,
+    footnotes,
+    short_revision,
+    shown,
+    tested,
+)
 from longtail.metrics.paired import verdict
 from longtail.record import Record, write_atomically
 
@@ -185,7 +193,7 @@ def _compared_cells(row: CellRow, harmonic: bool) -> list[str]:
         *(shown(list(own.values(group).values())) for group in ("many", "medium", "few")),
         ", ".join(str(tested(record).zero_classes) for record in records),
         shown(best),
-        "–" if own.paired is None else difference(own.paired),
+        compared_text(own),
         "–" if own.adjusted is None else f"{own.adjusted:.2g}",
         "–" if own.paired is None else verdict(own.paired, own.adjusted),
         str(len(records)),
