@@ -55,8 +55,9 @@ def page(entries: Sequence[Entry]) -> Iterator[str]:
         "the other rows'). Imbalance 100. The last epoch counts; test decides nothing. "
         f"{first.provenance.hardware.cpu}, one thread a run; {first.decisions.precision}; torch "
         f"{first.provenance.versions['torch']}; revisions "
-        f"{', '.join(sorted({short_revision(r) for r in records}))}, which train alike but for "
-        "rounding."
+        f"{', '.join(sorted({short_revision(r) for r in records}))}, whose runs are mixed: 4ca678f "
+        "to 4f99a65 are older than the hash of numeric sources, and the tests' golden runs hold "
+        "their arithmetic to today's but for rounding."
     )
     yield ""
     yield from READING.read_text(encoding="utf-8").splitlines()

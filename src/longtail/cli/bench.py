@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from longtail.cli.train import Precision, RecipeName
+
 
 class EngineName(StrEnum):
     """Choices of --engine."""
@@ -29,7 +31,7 @@ def bench(
         list[str] | None,
         typer.Option(metavar="KNOB=VALUE,VALUE", help="A row for each value."),
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="common or paper.")] = None,
+    recipe: Annotated[RecipeName | None, typer.Option(help="As in `longtail train`.")] = None,
     backbone: Annotated[str | None, typer.Option(help="As in `longtail train`.")] = None,
     epochs: Annotated[list[int] | None, typer.Option(help="Once for each table.")] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
@@ -60,7 +62,7 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    precision: Annotated[Precision, typer.Option()] = Precision.auto,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
     ] = False,
@@ -81,7 +83,7 @@ def bench(
         "seeds": seeds,
         "set": _assignments(set_),
         "vary": {name: value.split(",") for name, value in _assignments(vary).items()},
-        "recipe": recipe,
+        "recipe": recipe.value if recipe else None,
         "backbone": backbone,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -95,7 +97,7 @@ def bench(
     wanted = as_grid({**written, **given})
     first = jobs_of(wanted)
     share = machine_share(jobs, threads, device, len(first))
-    how = {"device": device, "precision": precision, "threads": share.threads}
+    how = {"device": device, "precision": precision.value, "threads": share.threads}
     tasks = list(plan_tasks(jobs_of(wanted, how), out))
     if dry_run:
         for entry in survey(tasks, out, also=also or [], accept_source=accept_source):

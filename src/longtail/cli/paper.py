@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli.bench import EngineName
+from longtail.cli.train import Precision, RecipeName
 
 
 class What(StrEnum):
@@ -35,7 +36,9 @@ def paper(
     cell: Annotated[
         list[str] | None, typer.Option(metavar="METHOD/DATA", help="These cells alone.")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="common, or paper: each method's own.")] = "common",
+    recipe: Annotated[
+        RecipeName, typer.Option(help="common, or paper: each method's own.")
+    ] = RecipeName.common,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/paper"),
     also: Annotated[
         list[Path] | None, typer.Option(help="Further folder of runs that may serve.")
@@ -56,7 +59,7 @@ def paper(
     threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    precision: Annotated[Precision, typer.Option()] = Precision.auto,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
     ] = False,
@@ -79,9 +82,14 @@ def paper(
     if write:
         show.check_page(out, [*(data or []), *(cell or [])])
     cells = chosen_cells(table, data=data or [], cells=cell or [])
-    asked = Asked(table, find_budget(budget.value), cells, seeds, recipe, precision)
+    asked = Asked(table, find_budget(budget.value), cells, seeds, recipe.value, precision.value)
     share = machine_share(jobs, threads, device, len(cells) * seeds)
-    how = {"device": device, "precision": precision, "threads": share.threads, "recipe": recipe}
+    how = {
+        "device": device,
+        "precision": precision.value,
+        "threads": share.threads,
+        "recipe": recipe.value,
+    }
     planned = plan_cells(cells, asked.budget, range(seeds), out, how)
     places = show.Places(out, tuple(also or ()), accept_source=accept_source)
     if dry_run or write or keep:

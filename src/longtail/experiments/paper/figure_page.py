@@ -6,7 +6,7 @@ from pathlib import Path
 from longtail.experiments.ledger import Entry
 from longtail.experiments.paper.cells import by_dataset
 from longtail.experiments.paper.figure3 import Panel, draw_maps, map_of, measured, number_lines
-from longtail.experiments.paper.page import Asked, provenance, with_section
+from longtail.experiments.paper.page import Asked, provenance, title_of, with_section
 from longtail.experiments.paper.tables import CellRow, rows_for
 from longtail.experiments.table import facts
 from longtail.record import read_predictions, write_atomically
@@ -31,7 +31,7 @@ def write_figure(path: Path, asked: Asked, entries: Sequence[Entry]) -> None:
 
 def section(asked: Asked, entries: Sequence[Entry], path: Path) -> Iterator[str]:
     """The section; pictures are written beside `path` on the way."""
-    yield f"## {asked.table.title} (budget `{asked.budget.name}`)"
+    yield f"## {title_of(asked)}"
     yield ""
     for data, cells in by_dataset(asked.cells):
         rows = [row for row in rows_for(asked.table, cells, entries) if row.row]

@@ -120,10 +120,17 @@ def section(
         curves: of each dataset's rows.
         pictures: file of each dataset's curves.
     """
-    yield f"## {asked.table.title} (budget `{asked.budget.name}`)"
+    yield f"## {title_of(asked)}"
     yield ""
     yield f"Budget `{asked.budget.name}`: {_sentence(asked.budget.means)} {asked.budget.evidence}"
     yield ""
+    if asked.recipe != "common":
+        yield (
+            "Every row has its own paper's views and knobs, and its batch, rate and schedule where "
+            "the budget does not set them; the record of a run says what it had. The description "
+            "above is of what the budget sets."
+        )
+        yield ""
     for data, own in rows.items():
         yield f"### {data}"
         yield ""
@@ -147,6 +154,12 @@ def section(
     yield ""
 
 
+def title_of(asked: Asked) -> str:
+    """The heading of a section."""
+    recipe = ", each method's own recipe" if asked.recipe != "common" else ""
+    return f"{asked.table.title} (budget `{asked.budget.name}`{recipe})"
+
+
 def _measured(
     asked: Asked, data: str, rows: Sequence[CellRow], curves: dict[str, Curve], picture: str | None
 ) -> Iterator[str]:
@@ -158,6 +171,13 @@ def _measured(
         yield (
             'The columns "less paper" are no measure of a method here: this budget is far below '
             "the paper's. They say how far."
+        )
+        yield ""
+    if any(tested(r).zero_classes for row in found for r in row.records.values()):
+        yield (
+            "A harmonic mean is 0 as soon as one class is never recognised, which at a budget as "
+            "short as this one happens to classes of few pictures; 'classes at 0' counts them, run "
+            "by run."
         )
         yield ""
     yield from claims(asked, rows)
@@ -172,8 +192,10 @@ def _measured(
 def comparison(asked: Asked, rows: Sequence[CellRow]) -> Iterator[str]:
     """The table itself: the paper's numbers, ours, the difference."""
     harmonic = any(row.cell.printed.harmonic is not None for row in rows)
-    head = ["row", "paper", "ours", "less paper"]
-    head += ["paper, harmonic", "ours, harmonic", "less paper"] if harmonic else ["harmonic"]
+    head = ["row", "paper", "ours", "ours less paper"]
+    head += (
+        ["paper, harmonic", "ours, harmonic", "harmonic less paper"] if harmonic else ["harmonic"]
+    )
     head += ["many", "medium", "few", "classes at 0", "best on test"]
     head += [f"less {asked.table.baseline} [95 %]", "p (Holm)", "verdict", "n"]
     yield from _table(head, (_compared_cells(row, harmonic) for row in rows))
@@ -227,7 +249,7 @@ def claims(asked: Asked, rows: Sequence[CellRow]) -> Iterator[str]:
                 _NAMES[answer.metric],
                 difference(answer.paired),
                 "–" if answer.adjusted is None else f"{answer.adjusted:.2g}",
-                verdict(answer.paired, answer.adjusted),
+                "0 in every run" if answer.nothing else verdict(answer.paired, answer.adjusted),
                 str(answer.paired.n),
             ]
             for answer in found

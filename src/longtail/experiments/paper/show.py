@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longtail.errors import UsageError
+from longtail.errors import DataError, UsageError
 from longtail.experiments.bench import Bench, run_tasks, summary_lines
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
@@ -97,9 +97,21 @@ def looked_at(
         yield from problems
         yield f"{len(done) - len(problems)} runs kept in {kept}."
     if page:
+        _check_complete(asked, planned)
         write = write_figure if asked.table is FIGURE3 else write_page
         write(page, asked, entries)
         yield f"Wrote {page}."
+
+
+def _check_complete(asked: Asked, planned: Planned) -> None:
+    """Raise `DataError` rather than write over a section what this machine cannot look up."""
+    missing = [(cell, why) for cell, why in planned.refused if not refusal(cell, asked.budget)]
+    if missing:
+        names = ", ".join(cell.name for cell, _ in missing)
+        raise DataError(
+            f"--write: the page is left as it is, since {names} cannot be looked up here: "
+            f"{missing[0][1]}"
+        )
 
 
 def complete(asked: Asked, planned: Planned, bench: Bench) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from longtail.errors import LongtailError
+from longtail.errors import DataError
 from longtail.experiments.job import Job, Task, plan_tasks
 from longtail.experiments.ledger import Entry
 from longtail.experiments.paper.budgets import Budget, refusal
@@ -62,6 +62,7 @@ class Answer(NamedTuple):
         metric: name of a `SplitMetrics` field.
         paired: first less second over the shared seeds.
         adjusted: its p-value after Holm's correction over all answers of the table.
+        nothing: whether the metric is 0 in every run of both rows.
     """
 
     first: str
@@ -69,6 +70,7 @@ class Answer(NamedTuple):
     metric: str
     paired: Paired
     adjusted: float | None
+    nothing: bool = False
 
 
 def jobs_for(
@@ -116,7 +118,7 @@ def plan_cells(
     for _, own in by_dataset(trainable):
         try:
             tasks += plan_tasks(jobs_for(own, budget, seeds, how), out)
-        except LongtailError as error:  # of the data, which all of these share
+        except DataError as error:  # the data are not here, for any of these
             refused += [(cell, str(error)) for cell in own]
     return Planned(sorted(tasks, key=lambda task: task.job.request.seed), refused)
 
@@ -150,10 +152,12 @@ def answers(table: PaperTable, rows: Sequence[CellRow]) -> Iterator[Answer]:
             for metric in ("balanced_accuracy", "harmonic_mean_accuracy"):
                 ours, base = by_label[first].values(metric), by_label[second].values(metric)
                 if ours.keys() & base.keys():
-                    found.append((first, second, metric, paired_difference(ours, base)))
-    adjusted = holm([paired.p if paired.n >= RANKED_FROM else None for *_, paired in found])
-    for (first, second, metric, paired), p in zip(found, adjusted, strict=True):
-        yield Answer(first, second, metric, paired, p)
+                    nothing = not any([*ours.values(), *base.values()])
+                    pair = paired_difference(ours, base)
+                    found.append((first, second, metric, pair, nothing))
+    adjusted = holm([pair.p if pair.n >= RANKED_FROM else None for *_, pair, _ in found])
+    for (first, second, metric, pair, nothing), p in zip(found, adjusted, strict=True):
+        yield Answer(first, second, metric, pair, p, nothing)
 
 
 def interval_of(folder: Path, num_classes: int) -> PictureInterval:
