@@ -28,7 +28,9 @@ def rows() -> list[Measured]:
         records = [read_record(path) for path in sorted(page.with_suffix("").glob("*/record.json"))]
         records.sort(key=key)
         found += [row(list(same), page) for _, same in itertools.groupby(records, key)]
-    return sorted(found, key=lambda row: (row.method, row.data, row.page))
+    # Pages share runs: of one method on the same data under the same budget the most seeds stay.
+    best = {(r.method, r.data, r.budget): r for r in sorted(found, key=lambda r: len(r.seeds))}
+    return sorted(best.values(), key=lambda row: (row.method, row.data, row.page, row.budget))
 
 
 def key(record: Record) -> tuple[str, str, str]:
