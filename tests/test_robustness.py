@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from longtail import cli, launch, metrics
+from longtail.cli.evaluate import _prior_notes
 from longtail.errors import CheckpointError, DataError, UsageError
-from longtail.experiments.robustness import Robustness, prior_power, robustness, robustness_of
+from longtail.experiments.robustness import Robustness, robustness, robustness_of
+from longtail.methods.assumed_prior import AssumedPrior, assumed_prior
 from longtail.prior import log_prior
 from longtail.record import predictions_of
 from tiny import tiny_dataset
@@ -36,9 +38,17 @@ def made_up(numbers=NUMBERS, *, power: float = 1.0, sharpness: float = 1.0, seed
     return predictions_of(np.arange(len(labels)), labels, logits)
 
 
+def under(power: float) -> AssumedPrior:
+    logs = power * log_prior(COUNTS)
+    return AssumedPrior(logs - np.log(np.exp(logs).sum()))
+
+
+NONE_KNOWN = AssumedPrior(None, "its reason")
+
+
 @pytest.fixture(scope="module")
 def of_ce() -> Robustness:
-    return robustness(made_up(), COUNTS, prior_power=1.0)
+    return robustness(made_up(), COUNTS, assumed=under(1.0))
 
 
 def train(folder, dataset, method="ce", **options):
@@ -82,7 +92,7 @@ def test_a_right_correction_gains_most_where_the_tail_is_common(of_ce):
 
 @pytest.mark.parametrize("power", [0.0, -0.3, 1.0])
 def test_one_model_is_worth_the_same_whatever_prior_its_logits_are_under(power, of_ce):
-    found = robustness(made_up(power=power), COUNTS, prior_power=power)
+    found = robustness(made_up(power=power), COUNTS, assumed=under(power))
     for row, expected in zip(found.under, of_ce.under, strict=True):
         # Half precision rounds other logits, and may turn a picture or two.
         assert row.corrected.known == pytest.approx(expected.corrected.known, abs=0.01)
@@ -90,8 +100,8 @@ def test_one_model_is_worth_the_same_whatever_prior_its_logits_are_under(power, 
 
 
 def test_a_wrong_assumption_about_the_prior_costs_accuracy():
-    wrong = robustness(made_up(power=0.0), COUNTS, prior_power=1.0)
-    right = robustness(made_up(power=0.0), COUNTS, prior_power=0.0)
+    wrong = robustness(made_up(power=0.0), COUNTS, assumed=under(1.0))
+    right = robustness(made_up(power=0.0), COUNTS, assumed=under(0.0))
     assert right.under[0].corrected.known > wrong.under[0].corrected.known + 0.05
 
 
@@ -100,7 +110,7 @@ def test_a_wrong_assumption_about_the_prior_costs_accuracy():
 def test_a_temperature_is_found_on_a_holdout_of_any_prior_and_mends_em(numbers, power):
     test = made_up(power=power, sharpness=4.0)
     holdout = made_up(numbers, power=power, sharpness=4.0, seed=1)
-    found = robustness(test, COUNTS, prior_power=power, holdout=holdout)
+    found = robustness(test, COUNTS, assumed=under(power), holdout=holdout)
     assert found.holdout_pictures == sum(numbers)
     assert found.temperature == pytest.approx(4, rel=0.15)
     before, after = (
@@ -137,7 +147,8 @@ def test_relabelling_classes_changes_nothing(of_ce):
     order = np.array([2, 0, 3, 1])
     test = made_up()
     renamed = predictions_of(test.index, np.argsort(order)[test.labels], test.logits[:, order])
-    found = robustness(renamed, np.array(COUNTS)[order], prior_power=1.0)
+    moved = AssumedPrior(under(1.0).log_prior[order])
+    found = robustness(renamed, np.array(COUNTS)[order], assumed=moved)
     for row, expected in zip(found.under, of_ce.under, strict=True):
         assert row.corrected.known == pytest.approx(expected.corrected.known, abs=0.005)
         assert row.corrected.estimated == pytest.approx(expected.corrected.estimated, abs=0.005)
@@ -146,21 +157,20 @@ def test_relabelling_classes_changes_nothing(of_ce):
 def test_kept_largest_logits_and_missing_classes_are_refused():
     largest = dataclasses.replace(made_up(), logit_classes=np.zeros((900, 4), np.int32))
     with pytest.raises(DataError, match="4 largest logits"):
-        robustness(largest, COUNTS, prior_power=1.0)
+        robustness(largest, COUNTS, assumed=under(1.0))
     with pytest.raises(DataError, match="no test picture"):
-        robustness(made_up((300, 0, 250, 150)), COUNTS, prior_power=1.0)
+        robustness(made_up((300, 0, 250, 150)), COUNTS, assumed=under(1.0))
 
 
-def test_a_run_tells_which_prior_its_logits_are_under(run, tmp_path):
-    assert prior_power(run) == 1
-    dataset = tiny_dataset(kind="vector")
-    for la_tau, power in ((1.3, -0.3), (1.0, 0.0), (0.0, 1.0)):
-        knobs = {"lr": 0.05, "la_tau": la_tau}
-        adjusted = train(tmp_path / str(la_tau), dataset, "logit-adjustment", knobs=knobs)
-        assert prior_power(adjusted) == power
-    assert prior_power(train(tmp_path / "bs", dataset, "balanced-softmax")) == 0
-    posthoc = train(tmp_path / "posthoc", dataset, "posthoc-logit-adjustment")
-    assert prior_power(posthoc) == 0
+@pytest.mark.parametrize("holdout", [None, made_up(seed=1)], ids=["alone", "held out"])
+def test_without_a_known_prior_nothing_is_corrected(holdout, of_ce):
+    found = robustness(made_up(), COUNTS, assumed=NONE_KNOWN, holdout=holdout)
+    assert found.assumed.reason == "its reason"
+    assert found.temperature is None
+    for row, expected in zip(found.under, of_ce.under, strict=True):
+        assert (row.corrected, row.scaled) == (None, None)
+        assert row.as_is == expected.as_is
+    assert found.calibration == of_ce.calibration[:1]
 
 
 def test_a_runs_own_files_are_read(run):
@@ -209,6 +219,41 @@ def test_the_command_line_says_what_is_missing(tmp_path, capsys):
     assert "trained without a hold-out" in text
     assert "the training prior to the power -0.3" in text
     assert "over T" not in text
+
+
+def test_the_command_line_names_a_prior_that_is_no_power(tmp_path, capsys):
+    folder = tmp_path / "run"
+    knobs = {"lr": 0.05, "sampler": "effective-number:0.9"}
+    run = train(folder, tiny_dataset(kind="vector"), knobs=knobs)
+    low, high = np.exp(assumed_prior(run.resolved.recipe, run.record.data.train_counts).log_prior)[
+        [-1, 0]
+    ]
+    text = printed(capsys, folder, "--robustness")
+    assert f"under class shares of {100 * low:.2g} to {100 * high:.2g} %" in text
+
+
+def test_the_command_line_leaves_out_what_no_prior_allows(tmp_path, capsys):
+    folder = tmp_path / "run"
+    train(folder, tiny_dataset(kind="vector"), "cb-focal")
+    text = printed(capsys, folder, "--robustness")
+    rows = [line for line in text.splitlines() if line.startswith(("forward ", "uniform "))]
+    assert all(line.split()[-2:] == ["–", "–"] for line in rows if "tailed" not in line)
+    assert "focal loss on one sigmoid a class" in text
+    assert "for the test prior" not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("part", ["corrected", "scaled"])
+def test_a_line_says_when_the_estimated_prior_costs_accuracy(part, of_ce):
+    def lines(loss: float) -> int:
+        first = of_ce.under[0]
+        worse = dataclasses.replace(first.corrected, estimated=first.as_is - loss)
+        changed = dataclasses.replace(first, **{part: worse})
+        rows = dataclasses.replace(of_ce, under=(changed, *of_ce.under[1:]))
+        return sum("costs accuracy here" in line for line in _prior_notes(rows, COUNTS))
+
+    assert lines(0.009) == 0  # chance
+    assert lines(0.011) == 1
 
 
 @pytest.mark.parametrize("words", [["digits-lt"], ["--la-tau", "1"], ["--per-class"]])

@@ -14,9 +14,7 @@ from longtail import launch
 from longtail.cli.show import choices_lines
 from longtail.data.dataset import Dataset
 from longtail.errors import CheckpointError, DataError, UsageError
-from longtail.methods.describe import knows_prior
-from longtail.methods.resolve import parse_assignments, resolve
-from longtail.recipe import DataInfo
+from longtail.methods.resolve import parse_assignments
 from longtail.record import read_predictions
 from longtail.training.folder import locked
 from tiny import KNOBS, corrupt, pictures, tiny_dataset, vectors
@@ -349,22 +347,29 @@ def test_arrays_that_cannot_be_predicted_are_named(on_vectors, inputs, says):
 
 
 @pytest.mark.parametrize(
-    ("method", "knobs"),
+    ("method", "knobs", "says"),
     [
-        ("crt", {}),
-        ("ncm", {}),
-        ("balms", {}),
-        ("elm", {}),
-        ("ce", {"sampler": "class-balanced"}),
-        ("posthoc-logit-adjustment", {}),
+        ("ce", {"sampler": "square-root"}, "accounts for the class prior already"),
+        ("posthoc-logit-adjustment", {}, "accounts for the class prior already"),
+        ("cb-focal", {}, "under no known prior that could be taken off: focal loss"),
+        ("ldam-drw", {}, "LDAM's margins"),
     ],
 )
-def test_what_frees_predictions_of_the_prior_is_seen(method, knobs):
-    counts = DataInfo(np.array([50, 20, 9, 4]))
-    assert knows_prior(resolve(method, counts, knobs=knobs).recipe)
-    free = [("ce", {}), ("ldam-drw", {}), ("ride", {}), ("logit-adjustment", {"la_tau": 0})]
-    for name, own in free:
-        assert not knows_prior(resolve(name, counts, knobs=own).recipe), name
+def test_logits_that_are_not_under_the_training_prior_are_not_adjusted(
+    method, knobs, says, tmp_path
+):
+    knobs = {"lr": 0.05, **knobs}
+    run = train(tmp_path / "run", tiny_dataset(kind="vector"), method, knobs=knobs)
+    with pytest.raises(UsageError, match=says):
+        run.evaluate(la_tau=1.0)
+    assert run.evaluate(la_tau=0.0)
+
+
+def test_logit_adjustment_at_strength_0_is_adjusted_as_cross_entropy_is(tmp_path):
+    knobs = {"lr": 0.05, "la_tau": 0.0}
+    dataset = tiny_dataset(kind="vector")
+    run = train(tmp_path / "run", dataset, "logit-adjustment", knobs=knobs)
+    assert run.evaluate(la_tau=1.0)
 
 
 def test_a_routers_cost_is_recorded_and_shown(tmp_path):

@@ -17,11 +17,12 @@ from longtail.data.load import SOURCES, load_dataset
 from longtail.errors import CheckpointError, DataError, UsageError
 from longtail.evaluation import Scores, score
 from longtail.losses import posthoc_logit_adjustment
-from longtail.methods.describe import knows_prior
+from longtail.methods.assumed_prior import assumed_prior
 from longtail.methods.resolve import Resolved, resolve
 from longtail.metrics import confusion_matrix, summarise_confusion
 from longtail.nn.model import AnyModel, build_model
 from longtail.nn.weights import read_weights
+from longtail.prior import log_prior
 from longtail.recipe import DataInfo
 from longtail.record import Predictions, Record, SplitMetrics, read_predictions, read_record
 
@@ -89,7 +90,8 @@ class Run:
         """Metrics on the test split of `data`, or on the run's own.
 
         With `la_tau` the logits are adjusted first: f - la_tau * log pi, pi the training prior
-        (Menon et al. 2021, arXiv 2007.07314, Eq. 9), for methods whose loss ignores the prior.
+        (Menon et al. 2021, arXiv 2007.07314, Eq. 9), for logits that are under it: plain
+        cross-entropy's, see `longtail.methods.assumed_prior`.
 
         Args:
             data: what `train` takes, with the same classes: its test split, or all of it where it
@@ -98,7 +100,7 @@ class Run:
 
         Raises:
             DataError: no test split, other classes, or inputs of another shape.
-            UsageError: a negative `la_tau`, or one for a method that knows the prior already.
+            UsageError: a negative `la_tau`, or one for logits not under the training prior.
             CheckpointError: the run's files are missing or corrupt.
         """
         confusion = self.confusion(data, la_tau=la_tau)
@@ -122,7 +124,16 @@ class Run:
     def _check_adjustable(self, la_tau: float) -> None:
         if not la_tau >= 0:
             raise UsageError(f"la_tau is {la_tau}; it must be at least 0.")
-        if la_tau and knows_prior(self.resolved.recipe):
+        if not la_tau:
+            return
+        counts = self.record.data.train_counts
+        assumed = assumed_prior(self.resolved.recipe, counts)
+        if assumed.log_prior is None:
+            raise UsageError(
+                f"{self.folder}: {self.record.method}'s logits are under no known prior that could "
+                f"be taken off: {assumed.reason}. Adjust a run of ce, for example."
+            )
+        if not np.allclose(assumed.log_prior, log_prior(counts)):
             raise UsageError(
                 f"{self.folder}: {self.record.method} accounts for the class prior already, and "
                 "adjusting its logits would do so twice. Adjust a run of ce, for example."

@@ -1,6 +1,6 @@
 """`longtail evaluate`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +96,7 @@ def _robustness_lines(run: "Run") -> Iterator[str]:
     yield f"{printable(run.record.data.name)}: accuracy in % under other test priors, by weighting"
     yield f"  the class accuracies of {found.test_pictures:,} test samples; no test set is drawn"
     yield from _prior_table(found)
-    yield from _prior_notes(found)
+    yield from _prior_notes(found, run.record.data.train_counts)
     yield ""
     yield from _calibration_table(found)
 
@@ -113,20 +113,24 @@ def _prior_table(found: "Robustness") -> Iterator[str]:
         yield f"{name:14}  {100 * row.as_is:5.1f}  {'  '.join(cells)}"
 
 
-def _corrected_cells(corrected: "Corrected", width: int) -> str:
+def _corrected_cells(corrected: "Corrected | None", width: int) -> str:
     """Accuracy with the known prior, then with the estimated one and how far that is off."""
+    if corrected is None:
+        return f"{'–':>8}  {'–':>{width}}"
     mark = "" if corrected.converged else "*"
     estimated = f"{100 * corrected.estimated:.1f}{mark} ({100 * corrected.distance:.1f})"
     return f"{100 * corrected.known:8.1f}  {estimated:>{width}}"
 
 
-def _prior_notes(found: "Robustness") -> Iterator[str]:
-    prior = {1.0: "the training prior", 0.0: "a uniform prior"}.get(
-        found.prior_power, f"the training prior to the power {found.prior_power:g}"
-    )
+def _prior_notes(found: "Robustness", counts: Sequence[int]) -> Iterator[str]:
     yield "  forward: long-tailed as the training data; backward: their rarest class is commonest"
+    if found.assumed.log_prior is None:
+        yield "  –: no prior is known that these logits are under, so none can be corrected for:"
+        yield f"    {found.assumed.reason}"
+        return
     yield "  known, estimated: logits corrected for the test prior, which is known, or found by EM"
-    yield f"    without labels; the logits are taken to be under {prior}"
+    under = _name_of(found.assumed.log_prior, counts)
+    yield f"    without labels; the logits are taken to be under {under}"
     yield "  off by: total variation between the prior found and the true one, in %"
     if found.temperature:
         yield (
@@ -135,9 +139,33 @@ def _prior_notes(found: "Robustness") -> Iterator[str]:
         )
     else:
         yield "  no temperature: trained without a hold-out, and test is no place to fit one"
-    corrected = [part for row in found.under for part in (row.corrected, row.scaled) if part]
-    if not all(part.converged for part in corrected):
+    corrected = [(row.as_is, part) for row in found.under for part in (row.corrected, row.scaled)]
+    # Of a calibrated model chance alone takes up to a point.
+    if any(part and as_is - part.estimated > 0.01 for as_is, part in corrected):
+        yield (
+            "  the estimated prior costs accuracy here: these probabilities are not calibrated "
+            "enough for EM"
+        )
+    if not all(part.converged for _, part in corrected if part):
         yield "  *: EM was stopped before it had settled"
+
+
+def _name_of(assumed: Any, counts: Sequence[int]) -> str:
+    """A log prior [c] as a power of the training prior where it is one, else by its range."""
+    import numpy as np
+
+    from longtail.prior import log_prior
+
+    trained, centred = (values - values.mean() for values in (log_prior(counts), assumed))
+    if np.allclose(centred, 0):
+        return "a uniform prior"
+    power = centred @ trained / max(trained @ trained, np.finfo(float).tiny)
+    if not np.allclose(power * trained, centred):
+        low, high = (100 * np.exp(value) for value in (assumed.min(), assumed.max()))
+        return f"class shares of {low:.2g} to {high:.2g} %"
+    if np.isclose(power, 1):
+        return "the training prior"
+    return f"the training prior to the power {power:.3g}"
 
 
 def _calibration_table(found: "Robustness") -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.errors import DataError
-from longtail.methods.describe import knows_prior
+from longtail.methods.assumed_prior import AssumedPrior, assumed_prior
 from longtail.metrics import (
     ShiftedPrior,
     accuracy_under,
@@ -21,6 +21,7 @@ from longtail.metrics import (
     shifted_priors,
     total_variation,
 )
+from longtail.metrics.checks import softmax
 from longtail.metrics.prior_shift import RATIOS, Direction
 from longtail.prior import log_prior
 from longtail.record import Predictions, read_predictions
@@ -55,14 +56,14 @@ class UnderPrior:
         direction: "forward" is long-tailed as the training data are.
         ratio: most frequent test class over rarest.
         as_is: accuracy of the run's own predictions.
-        corrected: of its logits as they are.
+        corrected: of its logits as they are; None where no prior is known for them.
         scaled: of its logits over the temperature; None without one.
     """
 
     direction: Direction
     ratio: float
     as_is: float
-    corrected: Corrected
+    corrected: Corrected | None
     scaled: Corrected | None
 
 
@@ -91,16 +92,16 @@ class Robustness:
 
     Attributes:
         test_pictures: that the class accuracies are of.
-        prior_power: the logits are taken to be under the training prior to this power: 1 is that
-            prior, 0 the uniform one.
+        assumed: the prior that the logits are taken to be under, or why none is known.
         under: one for each test prior, from forward to backward.
-        calibration: without and with the temperature, each without and with the split's own prior.
-        temperature: fitted on the hold-out; None without one.
-        holdout_pictures: that it was fitted on.
+        calibration: without and with the temperature, each without and with the split's own prior;
+            of the logits as they are alone where no prior is known for them.
+        temperature: fitted on the hold-out; None without one, or without a known prior.
+        holdout_pictures: that it is fitted on; 0 without one.
     """
 
     test_pictures: int
-    prior_power: float
+    assumed: AssumedPrior
     under: tuple[UnderPrior, ...]
     calibration: tuple[CalibrationError, ...]
     temperature: float | None
@@ -121,11 +122,12 @@ def robustness_of(run: Run, ratios: Sequence[float] = RATIOS) -> Robustness:
             "data that have one."
         )
     held_out = measured.holdout is not None
+    counts = run.record.data.train_counts
     try:
         return robustness(
             read_predictions(run.folder / "predictions-test.npz"),
-            run.record.data.train_counts,
-            prior_power=prior_power(run),
+            counts,
+            assumed=assumed_prior(run.resolved.recipe, counts),
             holdout=read_predictions(run.folder / "predictions-holdout.npz") if held_out else None,
             ratios=ratios,
         )
@@ -133,25 +135,11 @@ def robustness_of(run: Run, ratios: Sequence[float] = RATIOS) -> Robustness:
         raise DataError(f"{run.folder}: {error}") from error
 
 
-def prior_power(run: Run) -> float:
-    """Power of the training prior that a run's logits are taken to be under.
-
-    1 for cross-entropy. Logits f for which softmax(f + la_tau * log prior) is p(y | x) of the
-    training data are under the prior to the power 1 - la_tau (Menon et al. 2021, arXiv 2007.07314):
-    uniform at 1, tilted to the tail above. 0 for every other method that accounts for the prior.
-    These are idealisations: margins, class weights and normalised classifiers follow none.
-    """
-    if not knows_prior(run.resolved.recipe):
-        return 1.0
-    la_tau = run.record.knobs.get("la_tau", 1.0)
-    return round(1.0 - float(la_tau), 9)  # 1 - 1.3 is not quite -0.3
-
-
 def robustness(
     test: Predictions,
     counts: npt.ArrayLike,
     *,
-    prior_power: float,
+    assumed: AssumedPrior,
     holdout: Predictions | None = None,
     ratios: Sequence[float] = RATIOS,
 ) -> Robustness:
@@ -164,7 +152,7 @@ def robustness(
     Args:
         test: predictions on the test split, which has every class.
         counts: [c] training samples a class.
-        prior_power: of the training prior, which the logits are taken to be under then.
+        assumed: the prior that the logits are under. Without one nothing is corrected.
         holdout: predictions on pictures neither trained nor tested on.
         ratios: imbalances of the test priors, above 1.
 
@@ -172,23 +160,24 @@ def robustness(
         DataError: a class without a test picture, or a file with the largest logits alone.
         UsageError: a ratio of at most 1.
     """
-    logits, assumed = _logits(test), _tilted(counts, prior_power)
-    temperature = None if holdout is None else _temperature(holdout, assumed)
-    per_class = per_class_accuracy(confusion_matrix(test.labels, test.predicted, len(assumed)))
+    logits, prior = _logits(test), _prior(assumed)
+    per_class = per_class_accuracy(confusion_matrix(test.labels, test.predicted, logits.shape[1]))
+    temperature = None if holdout is None or prior is None else _temperature(holdout, prior)
     under = []
     for shifted in shifted_priors(counts, ratios):
         as_is = accuracy_under(shifted.prior, per_class)
-        corrected = _corrected(logits, test.labels, assumed, shifted)
-        scaled = None
-        if temperature is not None:
-            scaled = _corrected(logits / temperature, test.labels, assumed, shifted)
+        corrected = scaled = None
+        if prior is not None:
+            corrected = _corrected(logits, test.labels, prior, shifted)
+        if prior is not None and temperature is not None:
+            scaled = _corrected(logits / temperature, test.labels, prior, shifted)
         under.append(UnderPrior(shifted.direction, shifted.ratio, as_is, corrected, scaled))
-    calibration = _calibration(logits, test.labels, assumed, counts, scaled=False)
+    calibration = _calibration(logits, test.labels, prior, counts, scaled=False)
     if temperature is not None:
-        calibration += _calibration(logits / temperature, test.labels, assumed, counts, scaled=True)
+        calibration += _calibration(logits / temperature, test.labels, prior, counts, scaled=True)
     return Robustness(
         test_pictures=len(test.labels),
-        prior_power=prior_power,
+        assumed=assumed,
         under=tuple(under),
         calibration=calibration,
         temperature=temperature,
@@ -196,9 +185,8 @@ def robustness(
     )
 
 
-def _tilted(counts: npt.ArrayLike, power: float) -> Floats:
-    powers = np.exp(power * log_prior(counts))
-    return np.asarray(powers / powers.sum(), np.float64)
+def _prior(assumed: AssumedPrior) -> Floats | None:
+    return None if assumed.log_prior is None else np.exp(assumed.log_prior)
 
 
 def _logits(predictions: Predictions) -> Floats:
@@ -238,13 +226,20 @@ def _corrected(logits: Floats, labels: Labels, assumed: Floats, shifted: Shifted
 
 
 def _calibration(
-    logits: Floats, labels: Labels, assumed: Floats, counts: npt.ArrayLike, *, scaled: bool
+    logits: Floats,
+    labels: Labels,
+    assumed: Floats | None,
+    counts: npt.ArrayLike,
+    *,
+    scaled: bool,
 ) -> tuple[CalibrationError, ...]:
-    """Before and after the correction for the split's own prior."""
-    own = np.bincount(labels, minlength=len(assumed)) / len(labels)
+    """Before and, where the assumed prior is known, after correction for the split's own."""
+    own = np.bincount(labels, minlength=logits.shape[1]) / len(labels)
+    versions = [(False, softmax(logits))]
+    if assumed is not None:
+        versions.append((True, correct_probabilities(logits, assumed, own)))
     found = []
-    for corrected, prior in ((False, assumed), (True, own)):
-        probabilities = correct_probabilities(logits, assumed, prior)
+    for corrected, probabilities in versions:
         every = expected_calibration_error(probabilities, labels)
         groups = group_calibration_error(probabilities, labels, counts)
         found.append(CalibrationError(scaled, corrected, every, **groups))

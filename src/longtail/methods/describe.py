@@ -2,26 +2,8 @@
 
 from collections.abc import Iterator
 
-from longtail.losses import LogitAdjustedLoss
 from longtail.nn.heads import Heads
 from longtail.recipe import Recipe, Stage
-
-
-def knows_prior(recipe: Recipe) -> bool:
-    """Whether what is predicted is freed of the class prior already.
-
-    By the loss or the sampler of the last stage in which a classifier learns, by distances to class
-    means, or after training.
-    """
-    learning = [stage for stage in recipe.stages if stage.trainable != ("router",)][-1]
-    losses = [term.loss for term in learning.terms]
-    return (
-        recipe.posthoc is not None
-        or recipe.heads.nearest_mean
-        or learning.meta is not None
-        or learning.sampler != "instance"
-        or any(isinstance(loss, LogitAdjustedLoss) and loss.la_tau for loss in losses)
-    )
 
 
 def needs(recipe: Recipe) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Test distributions whose class prior is not the one a model's probabilities assume.
 
 Where only the prior changes and p(x | y) stays, accuracy under a prior is the class accuracies'
-mean weighted by it: no test set has to be drawn, and the number has no sampling error of its own.
+mean weighted by it: no test set has to be drawn, and the number has no sampling error beyond that
+of the class accuracies.
 """
 
 from collections.abc import Iterator, Sequence
