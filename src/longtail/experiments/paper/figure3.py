@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,13 +11,20 @@ import numpy.typing as npt
 
 from longtail.errors import DataError
 from longtail.metrics.embedding import POINTS, choose_points, tsne_map
-from longtail.metrics.geometry import Geometry, geometry_of
+from longtail.metrics.geometry import Geometry, geometry_of, tail_classes
 from longtail.prior import GROUPS, groups
 from longtail.record import Predictions, Record
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
-_GROUP_COLOURS = {"many": "#0072B2", "medium": "#E69F00", "few": "#D55E00"}
-_UP_TO_TEN = "tab10"
+# Okabe and Ito's colours, told apart by colour-blind readers; what is rare is larger and on top.
+_SMALL, _LARGE = 4.0, 9.0
+_GROUP_STYLE = {
+    "many": ("#56B4E9", _SMALL),
+    "medium": ("#B8B8B8", _SMALL),
+    "few": ("#D55E00", _LARGE),
+}
+_TAIL_COLOURS = ("#009E73", "#0072B2", "#D55E00")
+_NAMED = 10
+"""Up to so many classes the rare ones have a colour each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +98,7 @@ def embeddings_of(panel: Panel) -> npt.NDArray[np.float64]:
 def draw_maps(maps: Sequence[Map], form: str = "svg") -> bytes:
     """The maps side by side, as a picture of a form that matplotlib knows (svg, png, pdf).
 
-    Up to ten classes have a colour each, the rarest drawn last; more are coloured by group.
+    Up to ten classes, the rare ones have a colour each; more are coloured by group.
     """
     import matplotlib
 
@@ -109,7 +117,7 @@ def draw_maps(maps: Sequence[Map], form: str = "svg") -> bytes:
         loc="outside lower center",
         ncols=min(5, len(names)),
         frameon=False,
-        markerscale=4,
+        markerscale=3,
         fontsize=9,
     )
     buffer = io.BytesIO()
@@ -122,11 +130,9 @@ def draw_maps(maps: Sequence[Map], form: str = "svg") -> bytes:
 
 def _draw_one(axis: Any, drawn: Map) -> None:
     """One panel: frequent classes first, so that the rare ones lie on top."""
-    for name, colour, classes in _coloured(drawn.panel.record):
-        of_them = np.isin(drawn.labels, classes)
-        axis.scatter(
-            *drawn.points[of_them].T, s=3, color=colour, linewidths=0, label=name, rasterized=True
-        )
+    for name, colour, size, classes in _coloured(drawn.panel.record):
+        points = drawn.points[np.isin(drawn.labels, classes)]
+        axis.scatter(*points.T, s=size, color=colour, linewidths=0, label=name, rasterized=True)
     axis.set_title(drawn.panel.title, fontsize=11)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -134,21 +140,21 @@ def _draw_one(axis: Any, drawn: Map) -> None:
     axis.spines[:].set_color("#bbbbbb")
 
 
-def _coloured(record: Record) -> Iterator[tuple[str, Any, Sequence[int]]]:
-    """Legend entries, from the most frequent to the rarest: a name, a colour, class ids."""
-    counts = np.asarray(record.data.train_counts)
-    if len(counts) > 10:
+def _coloured(record: Record) -> Iterator[tuple[str, str, float, Sequence[int]]]:
+    """Legend entries, the rare classes last: a name, a colour, a size, class ids."""
+    counts, names = record.data.train_counts, record.data.class_names
+    if len(counts) > _NAMED:
         for group in GROUPS:
             members = groups(counts)[group]
-            if len(members):
-                text = f"{group} ({len(members)} classes)"
-                yield text, _GROUP_COLOURS[group], [int(c) for c in members]
+            if members:
+                yield f"{group} ({len(members)} classes)", *_GROUP_STYLE[group], members
         return
-    import matplotlib
-
-    colours = matplotlib.colormaps[_UP_TO_TEN]
-    for rank, c in enumerate(np.argsort(-counts, kind="stable")):
-        yield f"{record.data.class_names[c]} ({counts[c]:,})", colours(rank), [int(c)]
+    tail = tail_classes(counts)
+    others = [c for c in range(len(counts)) if c not in tail]
+    yield f"the {len(others)} larger classes", *_GROUP_STYLE["medium"], others
+    rarest_last = sorted(tail, key=lambda c: -counts[c])
+    for c, colour in zip(rarest_last, itertools.cycle(_TAIL_COLOURS)):
+        yield f"{names[c]} ({counts[c]:,} in training)", colour, _LARGE, [c]
 
 
 NUMBERS = {
