@@ -33,6 +33,7 @@ optuna = pytest.importorskip("optuna")
 
 from longtail.experiments.tune import run as tuning  # noqa: E402 - needs optuna
 from longtail.experiments.tune import storage as storages  # noqa: E402
+from longtail.experiments.tune import study as studies  # noqa: E402
 from longtail.experiments.tune import tune  # noqa: E402
 from longtail.experiments.tune.result import trials_of  # noqa: E402
 from longtail.experiments.tune.study import GivenUp, Search, open_study, work  # noqa: E402
@@ -298,6 +299,43 @@ def test_two_processes_share_the_trials_of_a_journal(tmp_path):
 
 
 @forked
+def test_two_folders_share_a_journal_and_train_no_trial_twice(tmp_path):
+    trained = tmp_path / "trained"
+    trained.mkdir()
+
+    def counted(knobs, report) -> float:
+        (trained / f"{time.monotonic_ns()}-{os.getpid()}").touch()
+        return slow(knobs, report)
+
+    where = str(tmp_path / "study.journal")
+    processes = [start(tmp_path / name, 12, counted, where=where) for name in ("one", "two")]
+    for process in processes:
+        process.join(15)
+        process.kill()
+        assert process.exitcode == 0
+    assert len(list(trained.iterdir())) == 12
+    ended = trials_of(open_study(search(tmp_path / "one", where=where)))
+    assert [t.state for t in ended] == ["complete"] * 12
+
+
+def test_a_trial_that_another_process_took_for_dead_is_dropped_in_words(tmp_path):
+    asked, said = search(tmp_path), []
+    study = open_study(asked)
+
+    def is_taken_up(knobs, report):
+        if not said[1:]:
+            studies._hand_on(study, study.get_trials()[0])
+        return height(knobs, report)
+
+    work(study, asked, 1, is_taken_up, said.append)
+    assert said[0].startswith("Trial 0 begins  a 0.")
+    assert "another process took this one for dead" in said[1]
+    assert [line.split()[:2] for line in said[1:]] == [["trial", "0"], ["trial", "1"]]
+    (trial,) = trials_of(study)
+    assert (trial.number, trial.state) == (1, "complete")
+
+
+@forked
 def test_a_killed_process_s_trial_is_taken_up_with_its_knobs_and_curve(tmp_path):
     process = start(tmp_path, 3, hangs)
     wait_for_a_curve(search(tmp_path))
@@ -475,6 +513,7 @@ def test_the_command_that_is_printed_trains_with_what_was_found(vector_file, tmp
         (["--search", "tau=0:1"], UsageError, "no knob 'tau'"),
         (["--holdout", "discarded:2"], DataError, "was not cut"),
         (["--storage", "nosuch://host/base"], UsageError, "neither a path nor the address"),
+        (["--storage", "."], UsageError, r"is a folder; name a file, such as study\.journal"),
     ],
 )
 def test_a_wrong_word_is_named_before_anything_is_trained(

@@ -71,7 +71,8 @@ def _journal(path: Path) -> "BaseStorage":
 
     path.parent.mkdir(parents=True, exist_ok=True)
     # The system lets go of it when its process is killed; Optuna's own would be waited for.
-    lock: Any = filelock.FileLock(path.with_name(f"{path.name}.lock"))
+    real = path.resolve()
+    lock: Any = filelock.FileLock(real.with_name(f"{real.name}.lock"))
     with lock:
         _mend(path)
     try:

@@ -71,16 +71,27 @@ class Search:
         """Whether other machines may work on it, whose locks are not seen here."""
         return "://" in self.where
 
+    @property
+    def locks(self) -> Path:
+        """Where processes tell each other what they hold: beside what they share."""
+        if self.is_shared:
+            return self.folder
+        journal = Path(self.where).resolve()
+        return journal.with_name(f"{journal.name}.locks")
+
 
 def open_study(search: Search) -> "optuna.Study":
     """The study, begun or gone on with.
 
     Raises:
-        UsageError: the storage has another study of this name.
+        UsageError: the storage is a folder, or has another study of this name.
         DataError: the storage does not answer.
     """
     import optuna
 
+    if not search.is_shared and Path(search.where).is_dir():
+        file = Path(search.where) / "study.journal"
+        raise UsageError(f"--storage {search.where} is a folder; name a file, such as {file}.")
     with quiet(), _claim(search):
         study = optuna.create_study(
             storage=open_storage(search.where, stale=_wait_again),
@@ -101,9 +112,9 @@ def open_study(search: Search) -> "optuna.Study":
 
 
 def _claim(search: Search) -> filelock.BaseFileLock:
-    """Held while a process of this folder takes a trial, so that no other takes it for dead."""
-    search.folder.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(search.folder / ".claim.lock")
+    """Held while a process takes a trial, so that no other takes it for dead."""
+    search.locks.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(search.locks / ".claim.lock")
 
 
 def _pruner(judged_from: int | None) -> "optuna.pruners.BasePruner":
@@ -173,51 +184,57 @@ def work(
     Raises:
         LongtailError: what ends the work; the trial at hand is left to whoever comes next.
     """
-    waiting = False
+    begun = waiting = False
     while True:
         with _claimed(study, search, trials) as trial:
             if trial is not None:
+                if not begun:
+                    tell(f"Trial {trial.number} begins  {words_of(trial.params)}")
                 _run(study, trial, evaluate, tell)
-                waiting = False
+                begun, waiting = True, False
                 continue
         running = [t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING"]
         if not running:
             return
         if not waiting:
-            tell(f"Waiting for {len(running)} trials of other processes; Ctrl-C leaves them to it.")
+            those = "1 trial" if len(running) == 1 else f"{len(running)} trials"
+            tell(f"Waiting for {those} of other processes; Ctrl-C does not stop them.")
         waiting = True
         time.sleep(_POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def _claimed(study: "optuna.Study", search: Search, trials: int) -> Iterator["optuna.Trial | None"]:
-    """The next trial, its folder held while it runs; None where none is left to begin."""
-    with _claim(search):
-        _take_up_the_dead(study, search)
-        trial = _next(study, search, trials)
-        if trial is not None:
-            lock = _lock_of(search, trial.params)
-            with contextlib.suppress(filelock.Timeout):
-                lock.acquire(timeout=0)
-    if trial is None:
-        yield None
-        return
-    if not lock.is_locked:
-        lock.acquire()  # a trial with the very same knobs runs; its result will be this one's
-    try:
-        with keep_alive(study._storage, trial):
-            yield trial
-    except BaseException:
-        # Whatever it was, the trial is not to blame; a storage that is gone cannot be told.
-        with contextlib.suppress(Exception):
-            _hand_on(study, study.get_trials(deepcopy=False)[trial.number])
-        raise
-    finally:
-        lock.release()
+    """The next trial, held while it runs; None where none is left to begin."""
+    with contextlib.ExitStack() as held:
+        with _claim(search):
+            _take_up_the_dead(study, search)
+            trial = _next(study, search, trials)
+            if trial is not None and not search.is_shared:
+                held.enter_context(_lock_of(search, trial.number))
+        if trial is None:
+            yield None
+            return
+        try:
+            with keep_alive(study._storage, trial), _folder_lock(search, trial.params):
+                yield trial
+        except BaseException:
+            # Whatever it was, the trial is not to blame; a storage that is gone cannot be told.
+            with contextlib.suppress(Exception):
+                _hand_on(study, study.get_trials(deepcopy=False)[trial.number])
+            raise
 
 
-def _lock_of(search: Search, knobs: Mapping[str, float]) -> filelock.BaseFileLock:
+def _lock_of(search: Search, number: int) -> filelock.BaseFileLock:
+    """Held by the process that runs a trial of a journal, wherever its own folder is."""
+    study = hashlib.sha256(search.name.encode()).hexdigest()[:12]
+    return filelock.FileLock(search.locks / f"{study}-{number}.lock")
+
+
+def _folder_lock(search: Search, knobs: Mapping[str, float]) -> filelock.BaseFileLock:
+    """Waits while another trial with the very same knobs runs, whose result will be this one's."""
     folder = search.folder_of(knobs)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
@@ -259,10 +276,8 @@ def _take_up_the_dead(study: "optuna.Study", search: Search) -> None:
 
 
 def _is_dead(search: Search, trial: "optuna.trial.FrozenTrial") -> bool:
-    if trial.params.keys() != search.distributions.keys():
-        return True  # killed while it was drawn, which only the holder of the claim does
     try:
-        with _lock_of(search, trial.params).acquire(timeout=0):
+        with _lock_of(search, trial.number).acquire(timeout=0):
             return True
     except filelock.Timeout:
         return False
@@ -300,7 +315,18 @@ def _run(
     evaluate: Evaluate,
     tell: Callable[[str], None],
 ) -> None:
-    """Train a trial and tell the study what came of it."""
+    """Train a trial, tell the study what came of it, and people."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    try:
+        outcome = _ended(study, trial, evaluate)
+    except UpdateFinishedTrialError:
+        outcome = "dropped: another process took this one for dead and took the trial up"
+    tell(f"trial {trial.number}  {words_of(trial.params)}  {outcome}")
+
+
+def _ended(study: "optuna.Study", trial: "optuna.Trial", evaluate: Evaluate) -> str:
+    """Train a trial, keep its value, and say what came of it."""
     known = dict(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def report(epoch: int, value: float) -> bool:
@@ -309,29 +335,34 @@ def _run(
             known[epoch] = value
         return trial.should_prune()
 
-    said = f"trial {trial.number}  {words_of(trial.params)}"
     try:
         value = evaluate(dict(trial.params), report)
     except GivenUp:
-        _end(study, trial, None)
-        tell(f"{said}  given up after epoch {max(known)} at {100 * known[max(known)]:.1f} %")
+        _keep(study, trial, None)
+        return f"given up after epoch {max(known)} at {100 * known[max(known)]:.1f} %"
     except (NumericError, UsageError) as error:
         # The knobs' fault: worse than any other trial to the sampler.
         trial.set_user_attr(NOTE, str(error))
-        _end(study, trial, None)
-        tell(f"{said}  {error}")
-    else:
-        _end(study, trial, value)
-        tell(f"{said}  {100 * value:.1f} %")
+        _keep(study, trial, None)
+        return str(error)
+    _keep(study, trial, value)
+    return f"{100 * value:.1f} %"
 
 
-def _end(study: "optuna.Study", trial: "optuna.Trial", value: float | None) -> None:
+def _keep(study: "optuna.Study", trial: "optuna.Trial", value: float | None) -> None:
     """Keep a trial's value; None is pruned.
 
-    One that another machine took for dead, since no heartbeat came, has been ended by it.
+    Raises:
+        UpdateFinishedTrialError: another process has ended it, as no heartbeat came from this one.
     """
-    with contextlib.suppress(ValueError):
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    try:
         study.tell(trial, value, state=_state("PRUNED") if value is None else None)
+    except ValueError as error:
+        if study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+            raise UpdateFinishedTrialError(str(error)) from error
+        raise
 
 
 def words_of(knobs: Mapping[str, float]) -> str:
