@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from longtail.cli import app
 from longtail.errors import DataError, Interrupted, NumericError, UsageError
+from longtail.launch import train
 from longtail.methods import METHODS
 from longtail.methods.resolve import knobs_of, resolve
 from longtail.methods.search import SHARED_SEARCH, as_typed, search_space
@@ -440,10 +441,12 @@ def test_a_classifier_that_is_computed_after_training_is_valued_by_what_it_then_
     assert tuned.trials[0].value == run_.record.metrics.holdout.balanced_accuracy
 
 
-def test_the_selected_epoch_is_chosen_by_only_where_it_is_asked_for(tmp_path):
+def test_the_selected_epoch_counts_where_the_data_bring_the_hold_out_that_selects_it(tmp_path):
+    said: list[str] = []
     request = tunable(data=tiny_dataset(holdout=True))
-    chosen = tune(request, trials=2, objective="selected", out=tmp_path, tell=silent)
-    assert chosen.holdout is None
+    chosen = tune(request, trials=2, out=tmp_path, tell=said.append)
+    assert (chosen.holdout, chosen.objective) == (None, "selected")
+    assert any("at the epoch that it selects" in line for line in said)
     for trial in chosen.trials:
         assert trial.value == max(trial.curve.values())
 
@@ -459,14 +462,51 @@ def test_the_default_hold_out_is_of_what_a_cut_threw_away_where_that_costs_train
 
 
 def test_trials_are_not_judged_before_they_show_how_they_will_end():
-    def from_epoch(method: str, **knobs: object) -> int | None:
+    def from_epoch(method: str, *words: str, **knobs: object) -> int | None:
         each, held = tuning.held_out(tunable(method=method, epochs=20, knobs=knobs))
-        return tuning._judged_from(tuning.plan_run(each, held))
+        ranges = search_space(method, DataInfo(held.counts), knobs=knobs, words=words)
+        return tuning._judged_from(tuning._plans_at_ends(each, held, ranges))
 
-    assert from_epoch("ce") == 11
-    assert from_epoch("ldam-drw") == 17
-    assert from_epoch("rcl", compression="both", compression_start=0.7) == 15
-    assert from_epoch("ncm") is None
+    assert from_epoch("ce", "lr") == 11
+    assert from_epoch("ldam-drw", "max_margin") == 17
+    assert from_epoch("ldam-drw") == 20  # drw_start to 0.95
+    assert from_epoch("ride", "reweight_start", routing=False) == 20
+    assert from_epoch("fcc") == 16  # fcc_start to 0.75
+    assert from_epoch("rcl", "la_tau", compression="both", compression_start=0.7) == 15
+    assert from_epoch("rcl", compression="both") == 19  # compression_start to 0.9
+    assert from_epoch("ncm", "lr") is None
+
+
+def command(method: str, objective: str = "last", **knobs: object) -> str:
+    request = tunable(method=method, knobs=knobs)
+    each, held = tuning.held_out(request)
+    return tuning.train_command(request, tuning.plan_run(each, held), each.holdout, objective)
+
+
+def test_the_command_holds_out_only_what_the_method_or_the_objective_needs():
+    assert "--holdout" not in command("ce")
+    assert "--holdout 0.1" in command("ce", "selected")
+    assert "--holdout 0.1" in command("rcl", compression="both")
+    assert "--holdout 0.1" in command("tau-norm")
+    assert "--holdout" not in command("tau-norm", norm_tau=0.7)
+    assert "--holdout" not in command("tau-norm", "selected", norm_tau=0.7)
+
+
+def test_a_student_is_held_out_what_its_teacher_was(tmp_path):
+    options = {**vars(tunable(method="ride")), "knobs": {"experts": 2, "routing": False}}
+    train(**{**options, "holdout": "0.1", "epochs": 2}, out=tmp_path / "teacher", progress=False)
+    taught = {**options["knobs"], "teacher": str(tmp_path / "teacher"), "lr": 0.05}
+    request = tunable(method="ride", knobs=taught, epochs=2)
+    words = ["teacher_weight"]
+    tuned = tune(request, trials=1, search=words, out=tmp_path / "out", tell=silent)
+    assert (tuned.holdout, tuned.objective) == ("0.1", "selected")
+    assert "--holdout 0.1" in tuned.command
+
+
+def test_a_searched_exponent_needs_no_hold_out_once_it_is_found(tmp_path):
+    tuned = tune(tunable(method="tau-norm", epochs=1), trials=1, out=tmp_path, tell=silent)
+    assert "--set norm_tau=" in tuned.command
+    assert "--holdout" not in tuned.command
 
 
 # The command line and databases

@@ -12,6 +12,7 @@ from longtail.cli.train import Precision, RecipeName
 class ObjectiveName(StrEnum):
     """Choices of --objective."""
 
+    auto = "auto"
     last = "last"
     selected = "selected"
 
@@ -41,8 +42,8 @@ def tune(
     ] = None,
     objective: Annotated[
         ObjectiveName,
-        typer.Option(help="Hold-out accuracy at the last epoch, or at the one it selected."),
-    ] = ObjectiveName.last,
+        typer.Option(help="Hold-out accuracy at the epoch that a run reports, last or selected."),
+    ] = ObjectiveName.auto,
     prune: Annotated[
         bool, typer.Option("--prune/--no-prune", help="Give up trials below the median.")
     ] = True,

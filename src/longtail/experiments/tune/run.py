@@ -1,7 +1,7 @@
 """Tuning in one call: from data and a method to the knobs that do best on a hold-out."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ def tune(
     *,
     trials: int = 20,
     search: Sequence[str] = (),
-    objective: Objective = "last",
+    objective: Objective | Literal["auto"] = "auto",
     prune: bool = True,
     storage: str | Path | None = None,
     study: str | None = None,
@@ -50,8 +50,9 @@ def tune(
         trials: in all; the first has the method's defaults where they lie in the ranges.
         search: KNOB, KNOB=LOW:HIGH or KNOB=LOW:HIGH:log; all that the method declares when empty.
         objective: balanced accuracy on the hold-out at the "last" epoch, or at the one that the
-            hold-out "selected". The maximum over epochs rewards curves that jump, and a run
-            without a hold-out reports its last epoch.
+            hold-out "selected"; "auto" is what the run that is tuned for reports. Without a
+            hold-out that is its last epoch, and the maximum over epochs rewards curves that jump;
+            where the data bring a hold-out, or the method cannot do without, it is the selected.
         prune: gives up trials below the median of the others, from half of training on.
         storage: journal file, or URL of a PostgreSQL database that many machines share;
             `out`/study.journal when left out.
@@ -69,8 +70,8 @@ def tune(
     import_optuna()
     if trials < 1:
         raise UsageError(f"--trials {trials}: it must be at least 1.")
-    if objective not in ("last", "selected"):
-        raise UsageError(f"Unknown objective {objective!r}; it is 'last' or 'selected'.")
+    if objective not in ("auto", "last", "selected"):
+        raise UsageError(f"Unknown objective {objective!r}; it is 'auto', 'last' or 'selected'.")
     each, held = held_out(request)
     ranges = search_space(
         request.method,
@@ -80,36 +81,38 @@ def tune(
         words=search,
     )
     plan = plan_run(each, held)
+    valued = _reported(plan, each.holdout) if objective == "auto" else objective
     name = f"{held.name}-{request.method}"
     folder = Path(out) if out is not None else Path("runs") / f"tune-{name}"
     asked = Search(
         name=study or name,
         where=str(storage) if storage is not None else str(folder / "study.journal"),
         folder=folder / "trials",
-        fingerprint=_fingerprint(plan, held, each.holdout, objective, ranges),
+        fingerprint=_fingerprint(plan, held, each.holdout, valued, ranges),
         source=numeric_hash(),
         distributions={knob: _distribution(request.method, knob, r) for knob, r in ranges.items()},
         first=_defaults(plan, ranges),
         seed=request.seed,
-        judged_from=_judged_from(plan) if prune else None,
+        judged_from=_judged_from(_plans_at_ends(each, held, ranges)) if prune else None,
         accept_source=accept_source,
     )
-    for line in (*held.notes, holdout_line(held), _search_line(ranges)):
+    for line in (*held.notes, holdout_line(held), _objective_line(valued), _search_line(ranges)):
         tell(line)
-    ended = _searched(asked, trials, each, objective, tell)
+    ended = _searched(asked, trials, each, valued, tell)
     tuned = Tuned(
         study=asked.name,
         method=request.method,
         data=held.name,
         holdout=each.holdout,
-        objective=objective,
+        objective=valued,
         settings=dict(asked.fingerprint),
         trials=ended,
         folder=folder,
     )
     if tuned.best:
-        same = dataclasses.replace(request, holdout=each.holdout)
-        command = train_command(same, plan, tuned.best.knobs, objective)
+        best = with_knobs(request, tuned.best.knobs)
+        best_plan = plan_run(with_knobs(each, tuned.best.knobs), held)
+        command = train_command(best, best_plan, each.holdout, valued)
         tuned = dataclasses.replace(tuned, command=command)
     for line in (*lines(tuned, asked.first), f"Kept in {write(tuned)}"):
         tell(line)
@@ -126,9 +129,7 @@ def _searched(
     """The trials of the study once there are enough."""
 
     def evaluate(drawn: dict[str, float], report: Report) -> float:
-        typed = {name: as_typed(request.method, name, value) for name, value in drawn.items()}
-        trial = dataclasses.replace(request, knobs={**request.knobs, **typed})
-        return train_trial(trial, asked.folder_of(drawn), objective, report)
+        return train_trial(with_knobs(request, drawn), asked.folder_of(drawn), objective, report)
 
     with answering(asked.where):
         study = open_study(asked)
@@ -137,6 +138,12 @@ def _searched(
         except Interrupted as error:
             raise Interrupted("Stopped; the same command goes on with this trial.") from error
         return trials_of(study)
+
+
+def with_knobs(request: Request, drawn: Mapping[str, float]) -> Request:
+    """A request with knobs as a trial has drawn them."""
+    typed = {name: as_typed(request.method, name, value) for name, value in drawn.items()}
+    return dataclasses.replace(request, knobs={**request.knobs, **typed})
 
 
 def held_out(request: Request) -> tuple[Request, Dataset]:
@@ -179,6 +186,11 @@ def holdout_line(dataset: Dataset) -> str:
         f"balanced accuracy has a standard error of up to {100 * error:.1f} points there. "
         "The test split is left out."
     )
+
+
+def _objective_line(objective: Objective) -> str:
+    epoch = "the last epoch" if objective == "last" else "the epoch that it selects"
+    return f"A trial's value is the balanced accuracy on the hold-out at {epoch}."
 
 
 def _search_line(ranges: Mapping[str, Range]) -> str:
@@ -225,8 +237,23 @@ def _defaults(plan: Plan, ranges: Mapping[str, Range]) -> dict[str, float] | Non
     return values if values.keys() == ranges.keys() else None
 
 
-def _judged_from(plan: Plan) -> int | None:
+def _plans_at_ends(each: Request, held: Dataset, ranges: Mapping[str, Range]) -> list[Plan]:
+    """The plan, and those with each searched knob at either end of its range."""
+    ends = [{name: end} for name, r in ranges.items() for end in (r.low, r.high)]
+    return [plan_run(with_knobs(each, knobs), held) for knobs in ({}, *ends)]
+
+
+def _judged_from(plans: Iterable[Plan]) -> int | None:
     """The epoch from which live accuracies say how a trial will end; None where none does.
+
+    One for all trials, though what starts late may start at a searched time: the latest of plans.
+    """
+    epochs = [_shows_from(plan) for plan in plans]
+    return None if None in epochs else max(epoch for epoch in epochs if epoch is not None)
+
+
+def _shows_from(plan: Plan) -> int | None:
+    """The epoch from which one plan's live accuracies say how it will end.
 
     Not before half of training, nor before the last stage, weak classes or class factors have
     come; and never where the classifier is only computed once training is over.
@@ -238,6 +265,17 @@ def _judged_from(plan: Plan) -> int | None:
     starts += [recipe.compression.start] if recipe.compression else []
     starts += [recipe.feature_factors.start] if recipe.feature_factors else []
     return round(max(starts) * epochs) + 1
+
+
+def _needs_holdout(plan: Plan) -> bool:
+    """Whether training has one whatever is searched: for weak classes, or as its teacher had it."""
+    recipe = plan.resolved.recipe
+    return bool(recipe.compression or recipe.teacher)
+
+
+def _reported(plan: Plan, holdout: str | None) -> Objective:
+    """The epoch that a run reports, which has a hold-out or none once it is no trial any more."""
+    return "selected" if holdout is None or _needs_holdout(plan) else "last"
 
 
 def train_trial(request: Request, folder: Path, objective: Objective, report: Report) -> float:
@@ -268,14 +306,17 @@ def _balanced(line: dict[str, Any]) -> float:
     return float(line["accuracy"]["balanced_accuracy"])
 
 
-def train_command(
-    request: Request, plan: Plan, knobs: Mapping[str, float], objective: Objective
-) -> str:
-    """What trains with chosen knobs on all of train, unless the method itself needs a hold-out."""
-    recipe, data = plan.resolved.recipe, request.data
-    holds_out = bool(
-        objective == "selected" or recipe.compression or (recipe.refit and recipe.refit.chooses)
-    )
+def train_command(request: Request, plan: Plan, holdout: str | None, objective: Objective) -> str:
+    """What trains with chosen knobs on all of train, unless a hold-out is needed.
+
+    Args:
+        request: with the chosen knobs.
+        plan: of a trial with them.
+        holdout: of the trials.
+        objective: of the trials.
+    """
+    refit, data = plan.resolved.recipe.refit, request.data
+    chooses = bool(refit.chooses) if refit else objective == "selected"
     flags = {
         "--method": request.method,
         "--recipe": request.recipe if request.recipe != "common" else None,
@@ -284,7 +325,7 @@ def train_command(
         "--batch-size": plan.resolved.settings.batch_size,
         "--seed": request.seed,
         "--imbalance": request.imbalance,
-        "--holdout": request.holdout if holds_out else None,
+        "--holdout": holdout if chooses or _needs_holdout(plan) else None,
         "--image-size": request.image_size,
         "--device": request.device if request.device != "auto" else None,
         "--precision": plan.decisions.precision,
@@ -292,10 +333,6 @@ def train_command(
     words = ["train", data if isinstance(data, str) else data.name]
     for flag, value in flags.items():
         words += [flag, str(value)] if value is not None else []
-    typed = {name: as_typed(request.method, name, value) for name, value in knobs.items()}
-    words += [
-        w
-        for item in {**request.knobs, **typed}.items()
-        for w in ("--set", "=".join(map(str, item)))
-    ]
+    for item in request.knobs.items():
+        words += ["--set", "=".join(map(str, item))]
     return command_of(words)
