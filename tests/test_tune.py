@@ -32,6 +32,7 @@ from tiny import pictures, tiny_dataset
 
 optuna = pytest.importorskip("optuna")
 
+from longtail.experiments.job import address_of  # noqa: E402
 from longtail.experiments.tune import run as tuning  # noqa: E402 - needs optuna
 from longtail.experiments.tune import storage as storages  # noqa: E402
 from longtail.experiments.tune import study as studies  # noqa: E402
@@ -146,6 +147,7 @@ def search(folder: Path, **changes: object) -> Search:
             "a": optuna.distributions.FloatDistribution(0, 1),
             "b": optuna.distributions.FloatDistribution(0.01, 1, log=True),
         },
+        "address": lambda knobs: str(dict(knobs)),
     }
     return Search(**{**options, **changes})
 
@@ -406,6 +408,24 @@ def test_nothing_is_trained_again_by_the_same_call(tmp_path, monkeypatch):
     assert tune(tunable(), trials=2, out=tmp_path, tell=silent) == first
 
 
+def test_a_study_with_another_objective_or_range_finds_what_is_on_disk(tmp_path):
+    options = {"trials": 1, "out": tmp_path, "tell": silent}
+    for study, search_, objective in (
+        ("one", ["la_tau"], "last"),
+        ("two", ["la_tau"], "selected"),
+        ("three", ["la_tau=1:2", "lr=0.01:1:log"], "last"),
+    ):
+        request = tunable(knobs={"lr": 0.2} if len(search_) == 1 else {})
+        tune(request, search=search_, objective=objective, study=study, **options)
+    (folder,) = {path.parent for path in tmp_path.glob("trials/*/record.json")}
+    other = tunable(knobs={"lr": 0.1})
+    tune(other, objective="last", study="four", **options)
+    assert len(list(tmp_path.glob("trials/*/record.json"))) == 2
+    configured = json.loads((folder / "config.json").read_text())
+    address = tuning._addressed(configured)(configured["knobs"] | {"lr": 0.2, "la_tau": 1.3})
+    assert address.startswith(address_of(configured))
+
+
 def test_a_stopped_trial_s_run_is_gone_on_with(tmp_path, monkeypatch):
     real, steps = tuning.train, []
 
@@ -625,6 +645,7 @@ def test_processes_share_a_postgresql_study_and_a_dead_one_s_trial_is_taken_up(
     assert [t.curve for t in ended if t.knobs == left.knobs] == [{1: 0.25}]
 
 
+@pytest.mark.slow
 def test_a_database_that_goes_away_leaves_what_is_finished(server, tmp_path):
     asked = {"where": server.url, "name": "interrupted"}
 
@@ -643,6 +664,7 @@ def test_a_database_that_goes_away_leaves_what_is_finished(server, tmp_path):
     assert [t.state for t in study] == ["complete", "running"]
 
 
+@pytest.mark.slow
 def test_a_real_search_on_postgresql(server, tmp_path):
     tuned = tune(tunable(), trials=2, storage=server.url, out=tmp_path, tell=silent)
     assert [t.state for t in tuned.trials] == ["complete"] * 2

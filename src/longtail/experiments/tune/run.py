@@ -9,6 +9,7 @@ import numpy as np
 
 from longtail.data.dataset import Dataset, class_counts
 from longtail.errors import Interrupted, UsageError
+from longtail.experiments.job import address_of
 from longtail.experiments.tune.result import Trial, Tuned, lines, trials_of, write
 from longtail.experiments.tune.storage import answering, import_optuna
 from longtail.experiments.tune.study import GivenUp, Report, Search, open_study, work
@@ -91,6 +92,7 @@ def tune(
         fingerprint=_fingerprint(plan, held, each.holdout, valued, ranges),
         source=numeric_hash(),
         distributions={knob: _distribution(request.method, knob, r) for knob, r in ranges.items()},
+        address=_addressed(configuration(plan, held, each.holdout)),
         first=_defaults(plan, ranges),
         seed=request.seed,
         judged_from=_judged_from(_plans_at_ends(each, held, ranges)) if prune else None,
@@ -216,6 +218,24 @@ def _fingerprint(
         "objective": objective,
         "search": {name: dataclasses.astuple(values) for name, values in ranges.items()},
     }
+
+
+def _addressed(configured: Mapping[str, Any]) -> Callable[[Mapping[str, float]], str]:
+    """From a trial's knobs to what decides its run's numbers.
+
+    Neither the ranges nor the objective do, so that a study of others trains nothing again.
+    """
+
+    def address(drawn: Mapping[str, float]) -> str:
+        method = configured["method"]
+        typed = {name: as_typed(method, name, value) for name, value in drawn.items()}
+        groups = {
+            group: {name: typed.get(name, value) for name, value in configured[group].items()}
+            for group in ("knobs", "settings")
+        }
+        return f"{address_of({**configured, **groups})} {configured['labels_and_test']}"
+
+    return address
 
 
 def _distribution(method: str, name: str, values: Range) -> Any:

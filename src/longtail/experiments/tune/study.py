@@ -44,6 +44,7 @@ class Search:
         fingerprint: what must be equal for trials to be compared.
         source: hash of the code that decides numbers; another code's run is never gone on with.
         distributions: Optuna's, by knob.
+        address: from knobs to what tells one trial's run from another's, whatever the study.
         first: knobs of the first trial, or None.
         seed: of what is tried.
         judged_from: epoch before which no trial is given up; None gives up none.
@@ -56,6 +57,7 @@ class Search:
     fingerprint: Mapping[str, Any]
     source: str
     distributions: Mapping[str, Any]
+    address: Callable[[Mapping[str, float]], str]
     first: Mapping[str, float] | None = None
     seed: int = 0
     judged_from: int | None = None
@@ -63,8 +65,8 @@ class Search:
 
     def folder_of(self, knobs: Mapping[str, float]) -> Path:
         """Where a trial with some knobs is trained, by whichever process."""
-        contents = {"study": self.fingerprint, "source": self.source, "knobs": dict(knobs)}
-        return self.folder / hashlib.sha256(to_json(contents)).hexdigest()[:12]
+        contents = f"{self.address(knobs)} {self.source}"
+        return self.folder / hashlib.sha256(contents.encode()).hexdigest()[:12]
 
     @property
     def is_shared(self) -> bool:
