@@ -48,6 +48,11 @@ def silent(line: str) -> None:
     del line
 
 
+@pytest.fixture(autouse=True)
+def poll_often(monkeypatch):
+    monkeypatch.setattr(studies, "_POLL_SECONDS", 0.1)
+
+
 # What is searched
 
 
