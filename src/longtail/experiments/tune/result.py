@@ -54,7 +54,7 @@ class Tuned:
     method: str
     data: str
     holdout: str | None
-    objective: str
+    objective: Literal["last", "selected"]
     settings: dict[str, Any]
     trials: tuple[Trial, ...]
     folder: Path

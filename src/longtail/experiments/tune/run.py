@@ -111,14 +111,20 @@ def tune(
         trials=ended,
         folder=folder,
     )
-    if tuned.best:
-        best = with_knobs(request, tuned.best.knobs)
-        best_plan = plan_run(with_knobs(each, tuned.best.knobs), held)
-        command = train_command(best, best_plan, each.holdout, valued)
-        tuned = dataclasses.replace(tuned, command=command)
+    tuned = _with_command(tuned, request, each, held)
     for line in (*lines(tuned, asked.first), f"Kept in {write(tuned)}"):
         tell(line)
     return tuned
+
+
+def _with_command(tuned: Tuned, request: Request, each: Request, held: Dataset) -> Tuned:
+    """With what trains with the best knobs, where some trial came to its end."""
+    if tuned.best is None:
+        return tuned
+    best = with_knobs(request, tuned.best.knobs)
+    plan = plan_run(with_knobs(each, tuned.best.knobs), held)
+    command = train_command(best, plan, tuned.holdout, tuned.objective)
+    return dataclasses.replace(tuned, command=command)
 
 
 def _searched(
