@@ -18,7 +18,7 @@ import pytest
 from longtail.cli import dispatch
 from longtail.errors import Interrupted, LongtailError, UsageError
 from longtail.experiments import job as job_module
-from longtail.experiments import ledger, local
+from longtail.experiments import local
 from longtail.experiments.bench import run_tasks, summary_lines
 from longtail.experiments.engines import engine_named, machine_share
 from longtail.experiments.grid import as_grid, baseline_of, jobs_of, read_grid
@@ -122,6 +122,8 @@ def test_a_row_has_settings_of_its_own_and_varied_knobs_make_rows():
         ({"methods": [{"label": "x"}]}, r"methods.0.method: it is missing"),
         ({"methods": ["rlc"]}, r"'rlc'. Did you mean 'rcl'"),
         ({"methods": ["ce", "ce"]}, r"Two rows are called 'CE'"),
+        ({"data": ["p/a.npz", "q/a.npz"]}, "Two tables would be called 'a'"),
+        ({"epochs": [2, 2]}, "Two tables"),
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": [1, 1]}, "seeds is"),
         ({"epochs": 1.5}, "epochs"),
@@ -280,8 +282,7 @@ def test_a_record_that_does_not_verify_is_not_done_and_is_made_again(data, how):
 def test_a_run_of_other_sources_serves_only_when_that_is_said(data, monkeypatch):
     (task,) = planned(data)
     run([task])
-    for module in (job_module, ledger):
-        monkeypatch.setattr(module, "numeric_hash", lambda: "another")
+    monkeypatch.setattr(job_module, "numeric_hash", lambda: "another")
     (now,) = planned(data)
     assert now.address == task.address
     assert now.folder != task.folder
@@ -295,15 +296,62 @@ def test_a_run_of_other_sources_serves_only_when_that_is_said(data, monkeypatch)
     assert elsewhere.state == "done"
 
 
-def test_a_run_on_other_test_pictures_does_not_serve(data):
+def test_a_run_on_other_test_pictures_does_not_serve_and_stays(data):
     (task,) = planned(data)
     run([task])
-    config = task.folder / "config.json"
-    stored = json.loads(config.read_bytes())
-    config.write_text(json.dumps({**stored, "labels_and_test": "0" * 64}))
+    arrays = dict(np.load(data))
+    np.savez(data, **{**arrays, "test_inputs": arrays["test_inputs"] + 1})
+    (other,) = planned(data)
+    assert (other.address, other.folder == task.folder) == (task.address, False)
+    assert states([other]) == ["waiting"]
+    assert states([other], accept_source=True) == ["waiting"]
+    assert len(run([other]).done) == 1
+    assert states([task]) == ["done"]
+
+
+def test_a_begun_run_goes_on_with_the_threads_it_began_with(data):
+    (task,) = planned(data, epochs=4)
+    run([task])
+    for name in ("record.json", "model.safetensors"):
+        (task.folder / name).unlink()
+    wanted = as_grid({"data": data, "methods": "ce", "seeds": 1, "epochs": 4, **SMALL})
+    how = {**QUICK, "threads": 2, "eval_every": 3}
+    (again,) = plan_tasks(jobs_of(wanted, how), Path("runs"))
+    assert again.folder == task.folder
+    assert len(run([again]).done) == 1
+
+
+def test_sources_that_are_edited_meanwhile_train_nothing_more(data, monkeypatch):
+    tasks = planned(data, seeds=2)
+    monkeypatch.setattr(local, "numeric_hash", lambda: "edited")
+    done = run(tasks, engine=local.local(1))
+    assert [outcome.code for outcome in done.failed] == [2, 2]
+    assert "Type the command again" in done.failed[0].text
+
+
+def test_a_run_that_other_sources_finished_in_its_own_folder_is_not_done(data):
+    (task,) = planned(data)
+    run([task])
+    record = task.folder / "record.json"
+    value = json.loads(record.read_bytes())
+    value["provenance"]["numeric_hash"] = "another"
+    record.write_text(json.dumps(value))
     (entry,) = survey([task], Path("runs"))
-    assert entry.state == "damaged"
-    assert "other pictures or labels" in entry.note
+    assert entry.state == "waiting"
+    assert "--accept-source" in entry.note
+    assert states([task], accept_source=True) == ["done"]
+
+
+def test_rows_of_equal_contents_are_one_run(data):
+    tasks = planned(data, methods=["ce", {"method": "ce", "label": "again"}])
+    asked = []
+
+    def noting(todo, started):
+        asked.extend(todo)
+        yield from in_process(todo, started)
+
+    assert len(run(tasks, engine=noting).done) == 2
+    assert len(asked) == 1
 
 
 def test_what_is_no_run_beside_the_runs_is_passed_by(data):
@@ -442,7 +490,9 @@ def test_the_display_shows_what_runs_and_how_it_ended(data, display, capsys, mon
     text = capsys.readouterr().out
     for words in ("mine: CE, seed 0", "test: balanced", "mine: bad, seed 0", "exit code 5"):
         assert words in text
-    assert ("0 of 2 runs are done." if display is Lines else "2 of 2 runs done") in text
+    assert (
+        "0 of 2 runs are done." if display is Lines else "0 runs were done, 2 of 2 ended"
+    ) in text
 
 
 def test_the_table_pairs_seeds_corrects_for_rows_and_ranks_nothing_below_three(data):

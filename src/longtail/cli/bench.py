@@ -64,7 +64,11 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Train nothing: print what is done, what would be trained, and the tables so far.",
+        ),
     ] = False,
 ) -> None:
     """Train a grid of methods, data, knobs and seeds; interrupted, the same command goes on."""
@@ -92,16 +96,20 @@ def bench(
         "baseline": baseline,
     }
     written = read_grid(grid) if grid else {}
-    given = {name: value for name, value in flags.items() if value}
-    given["set"] = {**(written.get("set") or {}), **flags["set"]}
+    given = {name: value for name, value in flags.items() if value not in (None, [], {})}
+    if "set" in given and isinstance(written.get("set"), dict):
+        given["set"] = {**written["set"], **given["set"]}
     wanted = as_grid({**written, **given})
-    first = jobs_of(wanted)
-    share = machine_share(jobs, threads, device, len(first))
+    compared_with = baseline_of(wanted)
+    share = machine_share(jobs, threads, device, len(jobs_of(wanted)))
     how = {"device": device, "precision": precision.value, "threads": share.threads}
     tasks = list(plan_tasks(jobs_of(wanted, how), out))
     if dry_run:
+        found = []
         for entry in survey(tasks, out, also=also or [], accept_source=accept_source):
             typer.echo(f"{entry.state:8} {entry.task.folder.name}  {entry.note}".rstrip())
+            found.append(entry)
+        typer.echo("\n".join(markdown_tables(found, compared_with)))
         return
     done = run_tasks(
         tasks,
@@ -112,7 +120,7 @@ def bench(
         display=display(),
     )
     typer.echo("\n".join(summary_lines(done)))
-    lines = list(markdown_tables(done.done, baseline_of(wanted)))
+    lines = list(markdown_tables(done.done, compared_with))
     write_atomically(out / "table.md", "\n".join([*lines, ""]).encode())
     typer.echo("\n".join(lines))
     raise typer.Exit(1 if len(done.done) < len(tasks) else 0)

@@ -10,9 +10,10 @@ from types import FrameType
 
 from longtail.errors import FolderInUse, Interrupted, printable
 from longtail.experiments.job import Task
-from longtail.experiments.ledger import Entry, survey
+from longtail.experiments.ledger import Entry, find_runs, judged, survey
 from longtail.experiments.live import Display
 from longtail.experiments.local import Engine, Outcome, how_ended
+from longtail.training.folder import locked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +61,11 @@ def run_tasks(
     before = survey(tasks, out, also=also, accept_source=accept_source)
     shown = display or Display()
     shown.surveyed(before)
-    todo = [entry.task for entry in before if entry.state != "done"]
+    # Rows of equal contents are one run.
+    todo = list({e.task.folder: e.task for e in before if e.state != "done"}.values())
     for entry in before:
         if entry.state == "damaged" and entry.folder == entry.task.folder:
-            _set_aside(entry.folder / "record.json")
+            _set_aside(entry)
     outcomes = []
     with shown, _interrupted_by_sigterm():
         try:
@@ -82,9 +84,14 @@ def run_tasks(
     return Bench(tuple(after), tuple(failed))
 
 
-def _set_aside(record: Path) -> None:
+def _set_aside(entry: Entry) -> None:
     """Keep a record that does not verify out of the way, so that its run is finished anew."""
-    record.rename(record.with_name("record.json.damaged"))
+    record = entry.folder / "record.json"
+    with contextlib.suppress(FolderInUse), locked(entry.folder):
+        found = [run for run in find_runs([entry.folder.parent]) if run.folder == entry.folder]
+        # Another process may have mended it, or set it aside, in the meantime.
+        if found and judged(entry.task, found[0]).state == "damaged":
+            record.replace(record.with_name("record.json.damaged"))
 
 
 @contextlib.contextmanager

@@ -109,9 +109,16 @@ def jobs_of(grid: Grid, how: Mapping[str, Any] | None = None) -> list[Job]:
         how: further arguments of every `Request`, such as its device.
 
     Raises:
-        UsageError: an unknown method, two rows of one name, or seeds that are none.
+        UsageError: an unknown method, two rows or tables of one name, or seeds that are none.
     """
     tables, rows = list(_tables(grid)), list(_rows(grid))
+    titles = [title for title, _ in tables]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise UsageError(
+                f"Two tables would be called {title!r}: data of one name, or a value given twice. "
+                "Rename a file, or run them to different --out folders."
+            )
     return [
         Job(title, label, Request(**{**(how or {}), **table, **row, "seed": seed}))
         for seed in seeds_of(grid)

@@ -14,7 +14,8 @@ from longtail.methods.resolve import knobs_of
 from longtail.record import numeric_hash
 from longtail.record.canonical import to_json
 from longtail.request import Request, command_of, load_data, plan_run, words_of
-from longtail.training.plan import configuration
+from longtail.training.folder import stored_configuration
+from longtail.training.plan import Plan, configuration
 
 # What decides a run's numbers and stands in its config.json from its first moment. Threads, device
 # and compilation change rounding alone; versions are told apart by the records.
@@ -55,14 +56,16 @@ class Task:
         job: what was asked for.
         address: of its contents, see `address_of`.
         evaluated_on: hash of the labels and of the other splits, which an address leaves out.
-        folder: of the run; its name ends in a hash of the address and of the numeric sources, so
-            that another code's run is never gone on with.
+        source: hash of the numeric sources that it was planned with, and is to be run by.
+        folder: of the run; its name ends in a hash of these three, so that another code's run is
+            never gone on with.
         words: after `longtail`, that train it.
     """
 
     job: Job
     address: str
     evaluated_on: str
+    source: str
     folder: Path
     words: tuple[str, ...]
 
@@ -115,11 +118,32 @@ def _planned(job: Job, out: Path, source: str, datasets: dict[Any, Dataset]) -> 
     if key not in datasets:
         datasets[key] = load_data(request)
     dataset = datasets[key]
+    if dataset.test is None and dataset.holdout is None:
+        raise UsageError(f"{dataset.name} has no test split; add a hold-out to compare on.")
     plan = plan_run(request, dataset)
     configured = configuration(plan, dataset, request.holdout)
-    address = address_of(configured)
-    short = hashlib.sha256(f"{address} {source}".encode()).hexdigest()[:12]
+    address, evaluated_on = address_of(configured), configured["labels_and_test"]
+    short = hashlib.sha256(f"{address} {evaluated_on} {source}".encode()).hexdigest()[:12]
     name = default_folder(dataset, request.method, request.seed).name
     folder = out / f"{name}-{short}"
+    plan = _as_begun(request, dataset, folder) or plan
     words = [*words_of(request, plan, folder), "--resume"]
-    return Task(job, address, configured["labels_and_test"], folder, tuple(words))
+    return Task(job, address, evaluated_on, source, folder, tuple(words))
+
+
+def _as_begun(request: Request, dataset: Dataset, folder: Path) -> Plan | None:
+    """The plan of a run that was begun, on this machine or another, as it was decided then.
+
+    Threads, device and compilation are in no address, but a run ends with those it began with.
+    """
+    try:
+        stored = stored_configuration(folder, resume=True)
+        if stored is None:
+            return None
+        every = request.eval_every if request.holdout else stored["eval_every"]
+        kept = dataclasses.replace(
+            request, device="auto", threads=None, compile="auto", eval_every=every
+        )
+        return plan_run(kept, dataset, stored)
+    except LongtailError:  # the run itself will say what is wrong with its folder
+        return None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from longtail.errors import CheckpointError, LongtailError
 from longtail.experiments.job import Task, address_of
 from longtail.metrics import summarise
-from longtail.record import Record, numeric_hash, read_outcomes, read_record
+from longtail.record import Record, read_outcomes, read_record
 
 State = Literal["done", "begun", "waiting", "damaged"]
 
@@ -61,10 +61,8 @@ def survey(
     found: dict[str, list[Found]] = {}
     for run in find_runs([out, *also]):
         found.setdefault(address_of(run.configured), []).append(run)
-    source = numeric_hash()
     return [
-        _entry(task, found.get(task.address, []), source, accept_source=accept_source)
-        for task in tasks
+        _entry(task, found.get(task.address, []), accept_source=accept_source) for task in tasks
     ]
 
 
@@ -119,25 +117,30 @@ def verified(run: Found) -> Record:
     return record
 
 
-def _entry(task: Task, runs: Sequence[Found], source: str, *, accept_source: bool) -> Entry:
+def _entry(task: Task, runs: Sequence[Found], *, accept_source: bool) -> Entry:
     """The task's own run if it is done, else another that serves, else how its own stands."""
-    own = next((run for run in runs if run.folder == task.folder), None)
-    entry = Entry(task, "waiting", task.folder) if own is None else judged(task, own)
-    if entry.state == "done":
+    served = [judged(task, run) for run in runs if _tested_alike(task, run)]
+    done = sorted(
+        (entry for entry in served if entry.state == "done"),
+        key=lambda entry: (source_of(entry) != task.source, entry.folder != task.folder),
+    )
+    if done and (accept_source or source_of(done[0]) == task.source):
+        return done[0]
+    own = next((e for e in served if e.folder == task.folder and e.state != "done"), None)
+    entry = own or Entry(task, "waiting", task.folder)
+    if not done:
         return entry
-    others = [judged(task, run) for run in runs if run.folder != task.folder]
-    for other in sorted(others, key=lambda other: source_of(other) != source):
-        if other.state != "done":
-            continue
-        if accept_source or source_of(other) == source:
-            return other
-        assert other.record is not None
-        note = (
-            f"{other.folder} has it by other numeric sources (revision "
-            f"{other.record.provenance.revision}); --accept-source takes it"
-        )
-        return dataclasses.replace(entry, note="; ".join(filter(None, (entry.note, note))))
-    return entry
+    assert done[0].record is not None
+    note = (
+        f"{done[0].folder} has it by other numeric sources (revision "
+        f"{done[0].record.provenance.revision}); --accept-source takes it"
+    )
+    return dataclasses.replace(entry, note="; ".join(filter(None, (entry.note, note))))
+
+
+def _tested_alike(task: Task, run: Found) -> bool:
+    """Whether a run has the task's labels and test pictures; old configurations do not say."""
+    return bool(run.configured.get("labels_and_test", task.evaluated_on) == task.evaluated_on)
 
 
 def judged(task: Task, run: Found) -> Entry:
@@ -145,8 +148,6 @@ def judged(task: Task, run: Found) -> Entry:
     if not (run.folder / "record.json").exists():
         return Entry(task, "begun", run.folder)
     try:
-        if run.configured.get("labels_and_test", task.evaluated_on) != task.evaluated_on:
-            raise CheckpointError(f"{run.folder} was tested on other pictures or labels.")
         return Entry(task, "done", run.folder, verified(run))
     except LongtailError as error:
         return Entry(task, "damaged", run.folder, note=str(error))

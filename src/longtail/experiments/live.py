@@ -111,7 +111,7 @@ class Live(Display):
 
     def _title(self) -> str:
         spent = time.monotonic() - self._began
-        text = f"{self._done + self._ended} of {self._done + self._total} runs done"
+        text = f"{self._done} runs were done, {self._ended} of {self._total} ended"
         if self._ended:
             text += f", about {_clock(spent / self._ended * (self._total - self._ended))} left"
         return text

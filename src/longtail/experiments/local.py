@@ -8,12 +8,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from longtail.errors import FolderInUse
+from longtail.errors import DataError, FolderInUse, Interrupted, UsageError
 from longtail.experiments.job import Task
+from longtail.record import numeric_hash
 
 RETRIES = 2
 """How often a task whose process was killed is begun again, from its checkpoint."""
 _LAST_LINES = 12
+_EDITED = (
+    "The numeric sources were edited since the experiment was planned: what is left would be of "
+    "another code. Type the command again."
+)
 
 
 class Outcome(NamedTuple):
@@ -95,9 +100,14 @@ class Children:
 def attempt(task: Task, started: Callable[[Task], None], children: Children) -> Outcome:
     """Run a task's process, again where it was killed."""
     started(task)
+    if numeric_hash() != task.source:
+        return Outcome(task, UsageError.exit_code, _EDITED)
     code = -1
     for _ in range(1 + RETRIES):
-        code = children.run(task.words, output_of(task))
+        try:
+            code = children.run(task.words, output_of(task))
+        except OSError as error:  # no process to be had, or no place for its output
+            return Outcome(task, DataError.exit_code, str(error))
         if code >= 0 or children.stopped:
             break
     return Outcome(task, code, last_lines(output_of(task)) if code else "")
@@ -122,6 +132,8 @@ def how_ended(code: int) -> str:
     """
     if code == FolderInUse.exit_code:
         return "another process has it"
+    if code == Interrupted.exit_code:
+        return "was told to stop, and saved"
     if code < 0:
         return f"killed by signal {-code}"
     return f"failed, exit code {code}" if code else "done"

@@ -181,7 +181,8 @@ def facts(rows: Sequence[Row]) -> Iterator[str]:
 def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
     """How to read the numbers."""
     yield (
-        "Per cent on test at the last epoch (or the one that a hold-out chose), mean ± standard "
+        "Per cent on test (on the hold-out where there is no test split) at the last epoch, or the "
+        "one that a hold-out chose; mean ± standard "
         f"deviation over seeds. Differences from {baseline} are paired by seed, with Student's 95 "
         "% interval; p-values by Holm over the rows; nothing is ranked below 3 seeds. 'Best on "
         "test' picks its epoch on test, as many papers do, and is compared with nothing here."
