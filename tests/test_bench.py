@@ -354,6 +354,14 @@ def test_rows_of_equal_contents_are_one_run(data):
     assert len(asked) == 1
 
 
+def test_data_that_nothing_can_be_compared_on_are_refused(data):
+    arrays = dict(np.load(data))
+    np.savez("bare.npz", train_inputs=arrays["train_inputs"], train_labels=arrays["train_labels"])
+    with pytest.raises(UsageError, match="no test split"):
+        planned("bare.npz")
+    assert planned("bare.npz", holdout="0.3")
+
+
 def test_what_is_no_run_beside_the_runs_is_passed_by(data):
     (task,) = planned(data)
     run([task])
