@@ -8,8 +8,6 @@ own with one thread, two at a time; a run that is there already is not run again
 """
 
 import argparse
-import math
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ from small_budget import spread
 
 from longtail.launch import train
 from longtail.losses import contrastive, kernels
+from longtail.metrics.paired import paired_difference
 from longtail.record import read_record
 
 PATHS = {"fast": "auto", "plain": "fp32"}
@@ -102,11 +101,12 @@ def accuracy(folder: Path) -> float:
 
 def verdict(differences: Sequence[float]) -> str:
     """Student's 95 % interval of the mean difference, and whether it holds zero."""
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences)
-    half /= math.sqrt(len(differences))
-    low, high = (100 * (statistics.mean(differences) + sign * half) for sign in (-1, 1))
+    paired = paired_difference(
+        dict(enumerate(differences)), dict.fromkeys(range(len(differences)), 0.0)
+    )
+    assert paired.low is not None
+    assert paired.high is not None
+    low, high = 100 * paired.low, 100 * paired.high
     return (
         f"95 % interval {low:.2f} to {high:.2f} points, which "
         f"{'holds zero' if low <= 0 <= high else 'does NOT hold zero'}: a difference within it "

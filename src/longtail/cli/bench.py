@@ -1,19 +1,21 @@
 """`longtail bench`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from longtail.cli.options import (
+    AcceptSource,
+    Address,
+    Also,
+    Device,
+    EngineName,
+    Gpus,
+    Jobs,
+    Threads,
+)
 from longtail.cli.train import Precision, RecipeName
-
-
-class EngineName(StrEnum):
-    """Choices of --engine."""
-
-    local = "local"
-    ray = "ray"
 
 
 def bench(
@@ -43,26 +45,15 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder of the runs and the table.")] = Path(
         "runs/bench"
     ),
-    also: Annotated[
-        list[Path] | None, typer.Option(help="Further folder of runs that may serve.")
-    ] = None,
-    accept_source: Annotated[
-        bool,
-        typer.Option(
-            "--accept-source", help="Take verified runs of another version of the code for done."
-        ),
-    ] = False,
-    engine: Annotated[EngineName, typer.Option()] = EngineName.local,
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; a local one is started when left out.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Runs at a time; as many as cores, or 1 on a GPU.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
-    gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    precision: Annotated[Precision, typer.Option()] = Precision.auto,
+    also: Also = None,
+    accept_source: AcceptSource = False,
+    engine: EngineName = EngineName.local,
+    address: Address = None,
+    jobs: Jobs = None,
+    threads: Threads = None,
+    gpus: Gpus = 0,
+    device: Device = "auto",
+    precision: Precision = Precision.auto,
     dry_run: Annotated[
         bool,
         typer.Option(

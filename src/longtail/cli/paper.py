@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from longtail.cli.bench import EngineName
+from longtail.cli.options import (
+    AcceptSource,
+    Address,
+    Also,
+    Device,
+    EngineName,
+    Gpus,
+    Jobs,
+    Threads,
+)
 from longtail.cli.train import Precision, RecipeName
 
 
@@ -40,26 +49,15 @@ def paper(
         RecipeName, typer.Option(help="common, or paper: each method's own.")
     ] = RecipeName.common,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/paper"),
-    also: Annotated[
-        list[Path] | None, typer.Option(help="Further folder of runs that may serve.")
-    ] = None,
-    accept_source: Annotated[
-        bool,
-        typer.Option(
-            "--accept-source", help="Take verified runs of another version of the code for done."
-        ),
-    ] = False,
-    engine: Annotated[EngineName, typer.Option()] = EngineName.local,
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; a local one is started when left out.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Runs at a time; as many as cores, or 1 on a GPU.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Of each run; the cores, shared.")] = None,
-    gpus: Annotated[float, typer.Option(help="GPUs of each run, with Ray; 0.25 shares one.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    precision: Annotated[Precision, typer.Option()] = Precision.auto,
+    also: Also = None,
+    accept_source: AcceptSource = False,
+    engine: EngineName = EngineName.local,
+    address: Address = None,
+    jobs: Jobs = None,
+    threads: Threads = None,
+    gpus: Gpus = 0,
+    device: Device = "auto",
+    precision: Precision = Precision.auto,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what is done and what would be trained.")
     ] = False,

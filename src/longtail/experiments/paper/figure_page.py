@@ -42,10 +42,13 @@ def section(asked: Asked, entries: Sequence[Entry], path: Path) -> Iterator[str]
             yield ""
             continue
         picture = f"{path.stem}-{asked.key}-{data}.svg"
-        write_atomically(path.with_name(picture), draw_maps([map_of(first(r)) for r in rows]))
+        write_atomically(
+            path.with_name(picture), draw_maps([map_of(panel(r, min(r.folders))) for r in rows])
+        )
         yield f"![t-SNE of the test embeddings on {data}]({picture})"
         yield ""
-        yield from number_lines([(row.cell.label, measured(panels(row))) for row in rows])
+        numbers = [measured([panel(row, seed) for seed in row.folders]) for row in rows]
+        yield from number_lines([(r.cell.label, n) for r, n in zip(rows, numbers, strict=True)])
         yield ""
         found = [row.row for row in rows if row.row]
         yield from (f"- {line}" for line in (*facts(found), *provenance(rows)))
@@ -60,19 +63,11 @@ def section(asked: Asked, entries: Sequence[Entry], path: Path) -> Iterator[str]
     yield ""
 
 
-def first(row: CellRow) -> Panel:
-    """The run of a row's first seed."""
-    return panels(row)[0]
-
-
-def panels(row: CellRow) -> list[Panel]:
-    """The runs of a row, by seed."""
+def panel(row: CellRow, seed: int) -> Panel:
+    """The run of a row with a seed."""
     assert row.row is not None
-    return [
-        Panel(
-            f"{row.cell.label}, seed {seed}",
-            record,
-            read_predictions(row.folders[seed] / "predictions-test.npz"),
-        )
-        for seed, record in row.row.records.items()
-    ]
+    return Panel(
+        f"{row.cell.label}, seed {seed}",
+        row.row.records[seed],
+        read_predictions(row.folders[seed] / "predictions-test.npz"),
+    )
