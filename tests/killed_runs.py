@@ -18,7 +18,7 @@ import torch
 
 from longtail import launch
 from longtail.errors import LongtailError
-from longtail.training.log import read_lines
+from longtail.record import read_lines
 from tiny import KNOBS, tiny_dataset, without_times
 
 

@@ -27,9 +27,9 @@ from longtail.experiments.ledger import survey
 from longtail.experiments.live import Lines, Live
 from longtail.experiments.local import Children, Outcome
 from longtail.experiments.table import markdown_tables, tables_of
+from longtail.record import read_lines
 from longtail.request import Request
 from longtail.training.folder import locked
-from longtail.training.log import read_lines
 from tiny import corrupt, vectors
 
 QUICK = {"device": "cpu", "precision": "fp32", "threads": 1}

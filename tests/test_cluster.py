@@ -24,9 +24,9 @@ from longtail.experiments.engines import Share
 from longtail.experiments.job import Job, Task, plan_tasks
 from longtail.experiments.joining import joined
 from longtail.experiments.local import RETRIES, output_of
+from longtail.record import read_lines
 from longtail.request import Request
 from longtail.training import loop
-from longtail.training.log import read_lines
 from tiny import without_times
 
 SHARE = Share(at_once=2, threads=1)

@@ -10,7 +10,7 @@ import torch
 
 from longtail.data.load import load_dataset
 from longtail.experiments.demo import DEMO_METHODS, demo_plan, run_demo
-from longtail.training.log import read_lines
+from longtail.record import read_lines
 from longtail.training.loop import fit, initial_state
 from longtail.training.state import TrainState
 from tiny import bits_of

@@ -12,10 +12,10 @@ from longtail.data.samplers import sampler
 from longtail.errors import UsageError
 from longtail.optim import learning_rate, set_learning_rate
 from longtail.recipe import Stage
+from longtail.record import read_lines
 from longtail.training import loop
 from longtail.training.decisions import decide
 from longtail.training.graph import SWITCH, WARM_UPS, CudaRecorder, GraphedStep, graphed
-from longtail.training.log import read_lines
 from longtail.training.loop import fit, make_step
 from longtail.training.state import restore, to_json, to_tensors
 from tiny import bits_of, fresh, tiny_dataset, tiny_plan

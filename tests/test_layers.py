@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"request"},
     {"run"},
     {"launch"},
-    {"experiments"},
+    {"experiments", "report"},
     {"cli"},
 ]
 WITHIN_A_LEVEL = {("prior", "errors"), ("keyed", "errors")}
@@ -103,9 +103,17 @@ def test_imports_run_downward_only(path):
 
 
 def test_what_trains_needs_no_part_that_runs_are_not_addressed_by():
-    aside = {"errors", "record", "metrics", "run", "experiments", "cli"}
+    aside = {"errors", "record", "metrics", "run", "experiments", "report", "cli"}
     parts = set().union(*LEVELS)
     assert set(NUMERIC_PARTS) == parts - aside, "say of a new part whether numbers depend on it"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if part_of(p) == "report"], ids=lambda p: str(p.name)
+)
+def test_a_report_is_made_of_records_and_metrics_alone(path):
+    assert own_parts(path) <= {"errors", "prior", "record", "metrics", "report"}
+    assert not {name for name in imported(list(ast.walk(tree_of(path)))) if "torch" in name}
 
 
 def test_the_rule_sees_an_upward_a_sideways_and_a_hidden_import(tmp_path):

@@ -13,9 +13,9 @@ from longtail.errors import CheckpointError, DataError
 from longtail.keyed import fold
 from longtail.launch import teacher_of, train
 from longtail.nn.model import build_model
+from longtail.record import read_lines
 from longtail.training import feed as feed_module
 from longtail.training.feed import feeder
-from longtail.training.log import read_lines
 from longtail.training.loop import fit
 from longtail.training.meta import draw
 from longtail.training.stages import Phase, phases

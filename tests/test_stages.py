@@ -16,8 +16,8 @@ from longtail.nn.heads import Heads
 from longtail.optim import ParameterGroup
 from longtail.optim.settings import Settings
 from longtail.recipe import Recipe, Restart, Stage, Term
+from longtail.record import read_lines
 from longtail.training import epoch as epoch_module
-from longtail.training.log import read_lines
 from longtail.training.loop import fit
 from longtail.training.stages import phase_at, phases
 from tiny import Taken, by_hand, changed, fresh, steps_of, tiny_dataset, tiny_plan

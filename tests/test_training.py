@@ -18,11 +18,11 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import resolve
 from longtail.optim import learning_rate
 from longtail.recipe import DataInfo
+from longtail.record import read_lines
 from longtail.training import decisions, loop, memory
 from longtail.training import epoch as epoch_module
 from longtail.training.checkpoint import load_checkpoint
 from longtail.training.decisions import decide
-from longtail.training.log import read_lines
 from longtail.training.loop import fit, initial_state
 from longtail.training.memory import reused_memory
 from longtail.training.plan import make_plan

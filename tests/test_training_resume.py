@@ -12,10 +12,11 @@ import tiny
 from longtail import launch
 from longtail.errors import CheckpointError, Interrupted, UsageError
 from longtail.methods import METHODS
+from longtail.record import read_lines
 from longtail.training import epoch as epoch_module
 from longtail.training import loop
 from longtail.training.folder import open_folder, stored_configuration
-from longtail.training.log import append_line, read_lines, truncate
+from longtail.training.log import append_line, truncate
 from longtail.training.loop import fit
 from longtail.training.plan import configuration
 from longtail.training.stages import phases

@@ -24,9 +24,9 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import knobs_of, resolve
 from longtail.methods.search import SHARED_SEARCH, as_typed, search_space
 from longtail.recipe import DataInfo
+from longtail.record import read_lines
 from longtail.request import Request
 from longtail.run import load
-from longtail.training.log import read_lines
 from postgres import PASSWORD, postgres
 from tiny import pictures, tiny_dataset
 

@@ -10,7 +10,7 @@ from longtail.errors import printable
 from longtail.experiments.job import Task
 from longtail.experiments.ledger import Entry
 from longtail.experiments.local import Outcome, how_ended
-from longtail.training.log import read_lines
+from longtail.record import read_lines
 
 _SHOWN = 12
 

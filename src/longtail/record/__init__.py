@@ -5,6 +5,7 @@ whole or not at all, and read strictly: a file of this schema version has exactl
 """
 
 from longtail.record.files import read_bytes, write_atomically
+from longtail.record.log import read_lines
 from longtail.record.predictions import (
     Outcomes,
     Predictions,
@@ -53,6 +54,7 @@ __all__ = [
     "numeric_hash",
     "predictions_of",
     "read_bytes",
+    "read_lines",
     "read_outcomes",
     "read_predictions",
     "read_record",

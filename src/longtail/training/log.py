@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import CheckpointError
-from longtail.record import write_atomically
+from longtail.record import read_lines, write_atomically
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
@@ -25,18 +25,6 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
             f"{path}: cannot be written ({error.strerror or error}). Free some space and run the "
             "same command with --resume."
         ) from error
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All complete lines; a last line that a kill cut off is left out."""
-    lines: list[dict[str, Any]] = []
-    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    for text in texts:
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
 
 
 def truncate(path: Path, step: int) -> None:

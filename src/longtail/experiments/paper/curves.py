@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from longtail.experiments.paper.tables import CellRow
-from longtail.training.log import read_lines
+from longtail.record import read_lines
 
 Curve = dict[int, float]
 """Epoch -> balanced accuracy, per cent."""

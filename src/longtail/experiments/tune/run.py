@@ -16,9 +16,8 @@ from longtail.experiments.tune.study import GivenUp, Report, Search, open_study,
 from longtail.launch import train
 from longtail.methods.search import as_typed, is_whole, search_space
 from longtail.recipe import DataInfo, Range
-from longtail.record import numeric_hash
+from longtail.record import numeric_hash, read_lines
 from longtail.request import Request, command_of, load_data, plan_run
-from longtail.training.log import read_lines
 from longtail.training.plan import Plan, configuration
 
 Objective = Literal["last", "selected"]

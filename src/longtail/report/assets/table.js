@@ -1,0 +1,59 @@
+// Tables with class "sortable": a click or Enter on a heading sorts by it, again turns it round.
+// A cell sorts by data-value where it has one, by its text else; empty values stay at the end.
+// A button with data-csv="TABLE-ID" saves the table as it is sorted and filtered.
+(() => {
+  const valueOf = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.value ?? cell.textContent.trim();
+  };
+
+  const compare = (a, b, sign) => {
+    if (a === "" || b === "") return (a === "") - (b === "");
+    const [x, y] = [Number(a), Number(b)];
+    if (!Number.isNaN(x) && !Number.isNaN(y)) return sign * (x - y);
+    return sign * a.localeCompare(b, undefined, { numeric: true });
+  };
+
+  const sort = (table, heading) => {
+    const column = heading.cellIndex;
+    const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
+    const rows = [...table.tBodies[0].rows];
+    rows.sort((a, b) => compare(valueOf(a, column), valueOf(b, column), sign));
+    table.tBodies[0].append(...rows);
+  };
+
+  // A spreadsheet takes a cell that begins like this for a formula; a quote makes it text.
+  const asField = (text, isNumber) => {
+    const safe = !isNumber && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+
+  const csvOf = (table) => {
+    const lines = [[...table.tHead.rows[0].cells].map((cell) => asField(cell.textContent.trim(), false))];
+    for (const row of table.tBodies[0].rows) {
+      if (row.hidden) continue;
+      lines.push([...row.cells].map((cell) =>
+        asField(cell.dataset.csv ?? cell.textContent.trim(), cell.classList.contains("number"))));
+    }
+    return lines.map((line) => line.join(",")).join("\r\n") + "\r\n";
+  };
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    for (const heading of table.tHead.rows[0].cells) {
+      const button = heading.querySelector("button");
+      if (button) button.addEventListener("click", () => sort(table, heading));
+    }
+  }
+  for (const button of document.querySelectorAll("button[data-csv]")) {
+    button.addEventListener("click", () => {
+      const text = csvOf(document.getElementById(button.dataset.csv));
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" }));
+      link.download = `${button.dataset.csv}.csv`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+})();

@@ -1,0 +1,1 @@
+"""Figures: pure functions from numbers to matplotlib figures, one file an idea."""

@@ -1,0 +1,177 @@
+"""A run folder as a report reads it: whatever of it can be read, and what cannot."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from longtail.errors import CheckpointError, printable
+from longtail.metrics import confusion_matrix, per_class_accuracy
+from longtail.metrics.checks import softmax
+from longtail.prior import GROUPS, Group, group_of
+from longtail.record import (
+    Predictions,
+    Record,
+    SplitMetrics,
+    read_lines,
+    read_predictions,
+    read_record,
+)
+
+Split = Literal["test", "holdout"]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunView:
+    """What there is to show of a finished run; made by `open_run`.
+
+    Attributes:
+        folder: where it lies.
+        record: its `record.json`.
+        split: what is shown: "test", or "holdout" where the data have no test split.
+        metrics: of that split, from the record.
+        predictions: of that split; None where they are missing or damaged.
+        log: the epochs' lines, oldest first.
+        problems: what could not be read, in sentences.
+    """
+
+    folder: Path
+    record: Record
+    split: Split
+    metrics: SplitMetrics
+    predictions: Predictions | None
+    log: tuple[dict[str, Any], ...]
+    problems: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name, without control characters."""
+        return printable(self.folder.resolve().name)
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """One printable name a class id."""
+        return tuple(map(printable, self.record.data.class_names))
+
+    @functools.cached_property
+    def counts(self) -> Ints:
+        """Training samples a class, int64 [c]."""
+        return np.asarray(self.record.data.train_counts, np.int64)
+
+    @functools.cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The group of each class."""
+        return tuple(map(group_of, self.counts.tolist()))
+
+    @functools.cached_property
+    def order(self) -> Ints:
+        """Class ids from head to tail, of equal counts the smaller id first, int64 [c]."""
+        return np.argsort(-self.counts, kind="stable")
+
+    @functools.cached_property
+    def per_class(self) -> Floats:
+        """Accuracy of each class as recorded, float64 [c]; NaN for one without a sample."""
+        return np.array([np.nan if a is None else a for a in self.metrics.per_class])
+
+    @functools.cached_property
+    def confusion(self) -> Ints | None:
+        """Int64 [c, c], row = true class; None without predictions."""
+        if self.predictions is None:
+            return None
+        p = self.predictions
+        return confusion_matrix(p.labels, p.predicted, len(self.class_names))
+
+    @functools.cached_property
+    def probabilities(self) -> Floats | None:
+        """Softmax of the logits, float64 [n, c]; None where not every class's logit is kept."""
+        if self.predictions is None or self.predictions.logit_classes is not None:
+            return None
+        return softmax(self.predictions.logits.astype(np.float64))
+
+    @property
+    def present_groups(self) -> tuple[Group, ...]:
+        """The groups that have a class, many first."""
+        return tuple(group for group in GROUPS if group in self.groups)
+
+    @property
+    def split_name(self) -> str:
+        """The split in words."""
+        return "test" if self.split == "test" else "hold-out"
+
+
+def open_run(folder: Path) -> RunView:
+    """Read a finished run.
+
+    Raises:
+        CheckpointError: there is no such folder, no finished run in it, or its record is damaged.
+            The message says what is there.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; name one that `longtail train` wrote.")
+    if not (folder / "record.json").exists():
+        raise CheckpointError(f"{folder}: {_unfinished(folder)}")
+    record = read_record(folder / "record.json")
+    split: Split = "test" if record.metrics.test is not None else "holdout"
+    metrics = record.metrics.test or record.metrics.holdout
+    if metrics is None:
+        raise CheckpointError(
+            f"{folder}: this run was measured on nothing: its data have neither a test split nor "
+            "a hold-out. Type: longtail evaluate RUN DATA"
+        )
+    predictions, problems = _predictions(folder, split, record, metrics)
+    return RunView(
+        folder=folder,
+        record=record,
+        split=split,
+        metrics=metrics,
+        predictions=predictions,
+        log=tuple(read_lines(folder / "log.jsonl")),
+        problems=tuple(problems),
+    )
+
+
+def _unfinished(folder: Path) -> str:
+    lines = read_lines(folder / "log.jsonl")
+    if lines:
+        return (
+            f"this run has not finished: {lines[-1]['epoch']} epochs are logged and there is no "
+            "record.json. Go on with its train command and --resume."
+        )
+    return "no run has finished here; name a folder that `longtail train` wrote."
+
+
+def _predictions(
+    folder: Path, split: Split, record: Record, metrics: SplitMetrics
+) -> tuple[Predictions | None, list[str]]:
+    """The predictions, if they are whole and are the ones that the record was measured on."""
+    path = folder / f"predictions-{split}.npz"
+    if not path.exists():
+        return None, [
+            f"{path.name} is not in the folder: what needs the single predictions (confusions, "
+            "calibration, mistakes, the map) cannot be shown."
+        ]
+    try:
+        predictions = read_predictions(path)
+    except CheckpointError as error:
+        return None, [f"{path.name} cannot be read, and what needs it is not shown. {error}"]
+    if problem := _disagreement(predictions, record, metrics):
+        return None, [f"{path.name} {problem} It is not used."]
+    return predictions, []
+
+
+def _disagreement(predictions: Predictions, record: Record, metrics: SplitMetrics) -> str:
+    """Why these predictions are not the record's, or nothing."""
+    classes = len(record.data.class_names)
+    ids = np.concatenate([predictions.labels, predictions.predicted])
+    if ids.size and not (ids.min() >= 0 and ids.max() < classes):
+        return f"has classes outside the record's {classes}."
+    found = per_class_accuracy(confusion_matrix(predictions.labels, predictions.predicted, classes))
+    recorded = np.array([np.nan if a is None else a for a in metrics.per_class])
+    if not np.allclose(found, recorded, atol=1e-9, equal_nan=True):
+        return "does not give the accuracies in the record: one of the two is of another run."
+    return ""
