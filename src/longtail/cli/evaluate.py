@@ -56,9 +56,9 @@ def _class_lines(record: "Record", confusion: Any) -> Iterator[str]:
     """Each class from the most frequent to the rarest: counts, accuracy, its usual confusion."""
     import numpy as np
 
-    from longtail.cli.show import percent
     from longtail.errors import printable
     from longtail.metrics import wilson_interval
+    from longtail.report.words import percent
 
     names = [printable(name) for name in record.data.class_names]
     counts = np.asarray(record.data.train_counts)
@@ -169,7 +169,7 @@ def _name_of(assumed: Any, counts: Sequence[int]) -> str:
 
 
 def _calibration_table(found: "Robustness") -> Iterator[str]:
-    from longtail.cli.show import percent
+    from longtail.report.words import percent
 
     yield "Expected calibration error in %, 15 bins, on the test samples as they are"
     yield f"{'':39}{'all':>5}  {'many':>5}  {'medium':>6}  {'few':>5}"

@@ -72,6 +72,9 @@ def train(
         Path | None, typer.Option(help="Folder of the run; runs/DATA-METHOD-sSEED.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing run.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html into the run's folder.")
+    ] = False,
 ) -> None:
     """Train a method on data; leaves a run folder with its record, log, predictions and model."""
     from longtail.cli.show import choices_lines, metrics_lines
@@ -104,3 +107,16 @@ def train(
             typer.echo("\n".join(metrics_lines(name, metrics)))
     for line in (*choices_lines(run.record), f"Kept in {run.folder}"):
         typer.echo(line)
+    if not no_report:
+        typer.echo(_reported(run.folder))
+
+
+def _reported(folder: Path) -> str:
+    """Write the report and say where; a run is finished whether or not that succeeds."""
+    from longtail.errors import LongtailError
+    from longtail.report.write import write_report
+
+    try:
+        return f"To look at it: {write_report(folder)}"
+    except LongtailError as error:
+        return f"Its report could not be written: {error}"

@@ -127,7 +127,7 @@ def _planned(job: Job, out: Path, source: str, datasets: dict[Any, Dataset]) -> 
     name = default_folder(dataset, request.method, request.seed).name
     folder = out / f"{name}-{short}"
     plan = _as_begun(request, dataset, folder) or plan
-    words = [*words_of(request, plan, folder), "--resume"]
+    words = [*words_of(request, plan, folder), "--resume", "--no-report"]
     return Task(job, address, evaluated_on, source, folder, tuple(words))
 
 

@@ -38,6 +38,7 @@ class RunView:
         predictions: of that split; None where they are missing or damaged.
         log: the epochs' lines, oldest first.
         problems: what could not be read, in sentences.
+        baseline: a run of cross-entropy that differs in nothing but the method; None without one.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class RunView:
     predictions: Predictions | None
     log: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
+    baseline: "RunView | None" = None
 
     @property
     def name(self) -> str:

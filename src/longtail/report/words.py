@@ -24,13 +24,14 @@ def interval(low: float | None, high: float | None, digits: int = 1) -> str:
     return f"[{percent(low, digits)}, {percent(high, digits)}]"
 
 
-def plural(number: int, noun: str, several: str = "") -> str:
+def plural(number: int, noun: str) -> str:
     """A number and its noun.
 
-    >>> plural(1, "class", "classes"), plural(1200, "class", "classes")
-    ('1 class', '1,200 classes')
+    >>> plural(1, "class"), plural(1200, "class"), plural(2, "sample")
+    ('1 class', '1,200 classes', '2 samples')
     """
-    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 def listed(names: list[str], most: int = 3) -> str:

@@ -1,9 +1,20 @@
-"""The verdict: what a reader should know after three sentences."""
+"""The verdict: what a reader should know after three sentences, and the numbers behind it."""
 
+from longtail.report.keys import calibration_error, key_figures
 from longtail.report.page import Section, render
+from longtail.report.sentences import GROUP_WORDS, sentences
 from longtail.report.view import RunView
 
 
 def verdict(view: RunView) -> Section:
-    """Three sentences: how good it is, where it fails, and whether that is the tail's fault."""
-    return Section("verdict", "Verdict", render("sections/verdict.html.j2", sentences=[view.name]))
+    """Three sentences and the key figures, with intervals, against the baseline if there is one."""
+    figures = key_figures(view)
+    html = render(
+        "sections/verdict.html.j2",
+        view=view,
+        sentences=sentences(view, figures),
+        figures=figures,
+        group_words=GROUP_WORDS,
+        calibration_error=calibration_error(view),
+    )
+    return Section("verdict", "Verdict", html)
