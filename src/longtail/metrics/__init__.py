@@ -13,11 +13,13 @@ from longtail.metrics.confusion import (
     group_accuracy,
     harmonic_mean_accuracy,
     per_class_accuracy,
+    precision,
     zero_classes,
 )
 from longtail.metrics.embedding import choose_points, tsne_map
 from longtail.metrics.geometry import Geometry, geometry_of, tail_classes
 from longtail.metrics.intervals import wilson_interval
+from longtail.metrics.label_errors import likely_label_errors
 from longtail.metrics.paired import (
     AFTER_HOLM,
     BOOTSTRAP_FROM,
@@ -48,6 +50,7 @@ from longtail.metrics.prior_shift import (
     shifted_priors,
     total_variation,
 )
+from longtail.metrics.ranking import class_auroc
 from longtail.metrics.summary import METRICS, summarise, summarise_confusion
 from longtail.record import SplitMetrics
 
@@ -70,6 +73,7 @@ __all__ = [
     "balanced_accuracy",
     "bootstrap_interval",
     "choose_points",
+    "class_auroc",
     "confusion_matrix",
     "correct_probabilities",
     "estimate_prior",
@@ -81,10 +85,12 @@ __all__ = [
     "harmonic_mean_accuracy",
     "holm",
     "is_ranked",
+    "likely_label_errors",
     "paired_difference",
     "per_class_accuracy",
     "picture_difference",
     "picture_interval",
+    "precision",
     "shared_differences",
     "shifted_priors",
     "smallest_difference",

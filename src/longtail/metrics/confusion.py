@@ -46,10 +46,19 @@ def per_class_accuracy(confusion: Confusion) -> Floats:
     >>> per_class_accuracy(np.array([[3, 1, 0], [1, 1, 0], [0, 0, 0]])).tolist()
     [0.75, 0.5, nan]
     """
-    totals = confusion.sum(axis=1)
-    # 0 / 0 is the intended NaN; the floor only spares numpy's warning about it.
-    shares = np.diagonal(confusion) / np.maximum(totals, 1)
-    return np.asarray(np.where(totals > 0, shares, np.nan), np.float64)
+    return _shares(np.diagonal(confusion), confusion.sum(axis=1))
+
+
+def precision(confusion: Confusion) -> Floats:
+    """Share of the samples taken for each class that are of it; NaN for a class never predicted.
+
+    Float64 [c], fractions in [0, 1]. Unlike the class accuracy it depends on how many samples of
+    the other classes the split has: on a balanced split it is not that of the training data.
+
+    >>> precision(np.array([[3, 1, 0], [1, 1, 0], [0, 0, 0]])).tolist()
+    [0.75, 0.5, nan]
+    """
+    return _shares(np.diagonal(confusion), confusion.sum(axis=0))
 
 
 def accuracy(confusion: Confusion) -> float:
@@ -116,6 +125,11 @@ def group_accuracy(per_class: Floats, counts: npt.ArrayLike) -> dict[Group, floa
             "training counts of the same classes."
         )
     return {group: _mean_of_present(per_class[ids]) for group, ids in members.items()}
+
+
+def _shares(hits: Confusion, totals: Confusion) -> Floats:
+    # 0 / 0 is the intended NaN; the floor only spares numpy's warning about it.
+    return np.asarray(np.where(totals > 0, hits / np.maximum(totals, 1), np.nan), np.float64)
 
 
 def _mean_of_present(per_class: Floats) -> float | None:
