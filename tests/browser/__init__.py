@@ -1,1 +1,1 @@
-"""Reports in a real browser: what a reader sees, clicks and hears of, and what the page never does."""
+"""Reports in a real browser: what a reader sees and does, and what a page never does."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from report_runs import HOSTILE, make_run
 
 from longtail.report.write import write_report
+from report_runs import HOSTILE, make_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

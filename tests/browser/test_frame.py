@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from report_runs import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
