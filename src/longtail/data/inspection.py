@@ -2,10 +2,12 @@
 
 import dataclasses
 import hashlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from longtail.data.dataset import Dataset, Split, class_counts
 from longtail.data.decode import PictureError, decode_quietly
@@ -78,8 +80,7 @@ class Inspection:
 
 def inspect(dataset: Dataset) -> Inspection:
     """Count, group and compare the samples of train, hold-out and test."""
-    candidates = {"train": dataset.train, "holdout": dataset.holdout, "test": dataset.test}
-    splits = {name: split for name, split in candidates.items() if split is not None}
+    splits = splits_of(dataset)
     counts = dataset.counts
     rarest = np.argsort(counts, kind="stable")[:SMALLEST_SHOWN]
     return Inspection(
@@ -99,18 +100,65 @@ def inspect(dataset: Dataset) -> Inspection:
     )
 
 
-def unreadable_files(path: Path) -> list[tuple[str, str]]:
-    """Every picture file below a folder or in a .zip that cannot be decoded, with the reason.
+def splits_of(dataset: Dataset) -> dict[str, Split]:
+    """The splits there are, by name, in the order train, holdout, test."""
+    candidates = {"train": dataset.train, "holdout": dataset.holdout, "test": dataset.test}
+    return {name: split for name, split in candidates.items() if split is not None}
+
+
+def samples_of(name: str, split: Split) -> Iterator[Sample]:
+    """The samples of a split, in its order."""
+    for index, label in zip(split.index.tolist(), split.labels.tolist(), strict=True):
+        yield Sample(name, index, label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """What the picture files below a folder or in a .zip are.
+
+    Attributes:
+        sizes: file -> width and height in pixels, of those that can be decoded.
+        unreadable: file and reason, of those that cannot.
+    """
+
+    sizes: dict[str, tuple[int, int]]
+    unreadable: list[tuple[str, str]]
+
+
+def look_at_files(path: Path) -> Files:
+    """Decode every picture file below a folder or in a .zip.
 
     Raises:
         DataError: `path` is neither a folder nor a readable .zip.
     """
     with open_tree(path) as tree:
         names = sorted(name for name in tree.files if is_picture(name))
-        # One pixel is kept of each: everything is decoded, next to nothing is held.
-        tried = each_picture(tree, names, lambda data, name: decode_quietly(data, 1, name=name))
-        results = list(with_progress(tried, len(names)))
-    return [(error.name, error.reason) for error in results if isinstance(error, PictureError)]
+        results = list(with_progress(each_picture(tree, names, _size), len(names)))
+    return Files(
+        {
+            name: result
+            for name, result in zip(names, results, strict=True)
+            if not isinstance(result, PictureError)
+        },
+        [(error.name, error.reason) for error in results if isinstance(error, PictureError)],
+    )
+
+
+def unreadable_files(path: Path) -> list[tuple[str, str]]:
+    """Every picture file below a folder or in a .zip that cannot be decoded, with the reason.
+
+    Raises:
+        DataError: `path` is neither a folder nor a readable .zip.
+    """
+    return look_at_files(path).unreadable
+
+
+def _size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of a file that can be decoded as a whole, before any EXIF rotation."""
+    # One pixel is kept of each: everything is decoded, next to nothing is held.
+    decode_quietly(data, 1, name=name)
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size
 
 
 def render(inspection: Inspection, names: FileNames | None = None) -> list[str]:
@@ -135,7 +183,7 @@ def _duplicates(splits: dict[str, Split]) -> tuple[tuple[Sample, ...], ...]:
     """Groups of equal samples, in the order of their first members."""
     alike: dict[bytes, list[Sample]] = {}
     for name, split in splits.items():
-        for row, sample in zip(split.inputs, _samples(name, split), strict=True):
+        for row, sample in zip(split.inputs, samples_of(name, split), strict=True):
             digest = hashlib.sha256(np.ascontiguousarray(row).data).digest()
             alike.setdefault(digest, []).append(sample)
     return tuple(tuple(group) for group in alike.values() if len(group) > 1)
@@ -145,14 +193,9 @@ def _constant(splits: dict[str, Split]) -> tuple[Sample, ...]:
     return tuple(
         sample
         for name, split in splits.items()
-        for row, sample in zip(split.inputs, _samples(name, split), strict=True)
+        for row, sample in zip(split.inputs, samples_of(name, split), strict=True)
         if (row == row[:1, :1]).all()
     )
-
-
-def _samples(name: str, split: Split) -> Iterator[Sample]:
-    for index, label in zip(split.index.tolist(), split.labels.tolist(), strict=True):
-        yield Sample(name, index, label)
 
 
 def _summary(inspection: Inspection) -> Iterator[str]:
