@@ -1,26 +1,38 @@
 """How figures look: one size, one font, and colours that a page can replace by its theme's."""
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from longtail.errors import printable
 from longtail.prior import Group
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, LINE = "#1c1d1f", "#5a5f66", "#d9d9d5"
+INK, MUTED, LINE, PAPER = "#1c1d1f", "#5a5f66", "#d9d9d5", "#ffffff"
 GROUP_COLOUR: dict[Group, str] = {"many": "#3f66ad", "medium": "#12806f", "few": "#c9421c"}
 GROUP_MARKER: dict[Group, str] = {"many": "o", "medium": "s", "few": "^"}
 SERIES = ("#3f66ad", "#c9421c", "#12806f", "#8a4fa3", "#8a6a00", "#5a5f66")
-SIZE = (4.8, 3.4)
+SIZE = (4.4, 3.0)
 """Inches: a card of a page, or a column of a paper."""
+
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+_MARKERS = "osD^v"
+_LONGEST = 36
+_SIGN = 22.0
+"""Square points of a mark in a legend, however small those of the data are."""
+# Letters in a line of a legend, of which each entry's sign takes some; inches that a line takes.
+_LINE_LETTERS, _HANDLE_LETTERS, _LINE_INCHES = 62, 6, 0.2
 
 _RULES: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.size": 9.0,
+    "font.size": 9.5,
     "axes.edgecolor": LINE,
     "axes.labelcolor": MUTED,
-    "axes.titlesize": 9.5,
+    "axes.titlesize": 10.0,
     "axes.titlecolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -34,13 +46,30 @@ _RULES: dict[Any, Any] = {
     "text.color": INK,
     "text.parse_math": False,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.0,
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
     "savefig.transparent": True,
 }
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
+
+def in_style(draw: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Have a function draw in the house style: matplotlib reads its settings artist by artist."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Given.args, **named: Given.kwargs) -> Made:
+        import matplotlib
+
+        with matplotlib.rc_context(_RULES):
+            return draw(*args, **named)
+
+    return drawn
+
+
+@in_style
 def new_figure(size: tuple[float, float] = SIZE, **axes: Any) -> tuple["Figure", "Axes"]:
     """An empty figure and its axes in the house style; nothing global is touched.
 
@@ -48,14 +77,75 @@ def new_figure(size: tuple[float, float] = SIZE, **axes: Any) -> tuple["Figure",
         size: inches.
         axes: what `Figure.add_subplot` takes, such as xlabel and ylabel.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_RULES):
-        figure = Figure(figsize=size, layout="constrained")
-        return figure, figure.add_subplot(**axes)
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.add_subplot(**axes)
 
 
 def rules() -> dict[Any, Any]:
     """The style as matplotlib's settings, for `rc_context` while something is added or written."""
     return dict(_RULES)
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Colour, dashes and marker of a figure's line of that number from 0; 120 are told apart."""
+    return {
+        "color": SERIES[number % len(SERIES)],
+        "linestyle": _DASHES[number // len(SERIES) % len(_DASHES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": 4.0,
+    }
+
+
+def put_legend(figure: "Figure", entries: Sequence[tuple[str, "Artist"]]) -> None:
+    """A legend above the axes, off the data; the figure grows by its lines, the axes keep theirs.
+
+    Args:
+        figure: of one axes, drawn but for the legend.
+        entries: text and what it names, read line by line; a text is cut after 36 letters.
+    """
+    from matplotlib.collections import PathCollection
+
+    texts = [shortened(text) for text, _ in entries]
+    columns = _columns([len(text) for text in texts])
+    # Matplotlib fills column by column.
+    order = [n for column in range(columns) for n in range(column, len(texts), columns)]
+    legend = figure.legend(
+        [entries[n][1] for n in order],
+        [str(n) for n in order],
+        loc="outside upper left",
+        ncols=columns,
+        handlelength=1.8,
+        handletextpad=0.6,
+        columnspacing=1.4,
+        borderpad=0.0,
+        borderaxespad=0.5,
+    )
+    # Set here, since matplotlib takes a label that begins with "_" for one to be left out.
+    for n, shown in zip(order, legend.get_texts(), strict=True):
+        shown.set_text(texts[n])
+    for sign in legend.findobj(PathCollection):
+        sign.set(alpha=1.0, sizes=[_SIGN])
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + _LINE_INCHES * -(-len(texts) // columns))
+
+
+def _columns(letters: Sequence[int]) -> int:
+    """The most columns of a legend that fit a line, given the letters of its texts."""
+    fitting = (
+        columns
+        for columns in range(len(letters), 1, -1)
+        if sum(max(letters[n::columns]) + _HANDLE_LETTERS for n in range(columns)) <= _LINE_LETTERS
+    )
+    return next(fitting, 1)
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    """A printable text of at most so many letters.
+
+    >>> shortened("abcdef", 4)
+    'abc…'
+    """
+    shown = printable(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

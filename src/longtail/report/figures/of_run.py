@@ -1,0 +1,105 @@
+"""The figures of one run: what each needs, taken from a `RunView`; None where it is not there."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from longtail.report.figures import calibration, training
+from longtail.report.figures.class_counts import class_counts
+from longtail.report.figures.differences import differences
+from longtail.report.figures.long_tail import long_tail
+from longtail.report.figures.test_priors import under_test_priors
+from longtail.report.view import Floats, Ints, RunView
+from longtail.report.words import plural
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def tested(view: RunView) -> Ints | None:
+    """Samples of each class on the shown split, int64 [c]; None without predictions."""
+    if view.predictions is None:
+        return None
+    return np.bincount(view.predictions.labels, minlength=len(view.class_names)).astype(np.int64)
+
+
+def class_counts_of(view: RunView) -> "Figure":
+    """Training samples a class."""
+    return class_counts(view.counts)
+
+
+def long_tail_of(view: RunView) -> "Figure":
+    """Accuracy of each class against its training samples."""
+    return long_tail(view.counts, view.per_class, tested(view))
+
+
+def differences_of(view: RunView) -> "Figure | None":
+    """Accuracy of each class less the baseline's; None without a baseline."""
+    found = less_baseline(view)
+    return None if found is None else differences(view.counts, found)
+
+
+def less_baseline(view: RunView) -> Floats | None:
+    """Accuracy of each class less the baseline's, float64 [c]; None where no class has both."""
+    if view.baseline is None:
+        return None
+    found = view.per_class - view.baseline.per_class
+    return None if np.isnan(found).all() else found
+
+
+def reliability_by_group(view: RunView) -> dict[str, calibration.Reliability] | None:
+    """Reliability of the samples of each group that has one; None without all probabilities."""
+    if view.predictions is None or view.probabilities is None:
+        return None
+    confidence = view.probabilities.max(axis=1)
+    correct = view.probabilities.argmax(axis=1) == view.predictions.labels
+    groups = np.asarray(view.groups)[view.predictions.labels]
+    return {
+        group: calibration.reliability(confidence[groups == group], correct[groups == group])
+        for group in view.present_groups
+        if (groups == group).any()
+    }
+
+
+def calibration_of(view: RunView) -> "Figure | None":
+    """Reliability by group; None without all probabilities."""
+    curves = reliability_by_group(view)
+    return None if curves is None else calibration.calibration(curves)
+
+
+def losses_of(view: RunView) -> "Figure | None":
+    """The loss and its terms; None without a log."""
+    return training.losses({view.name: view.log}) if view.log else None
+
+
+def live_accuracy_of(view: RunView) -> "Figure | None":
+    """Accuracy during training; None where none was measured."""
+    if not any("accuracy" in line for line in view.log):
+        return None
+    return training.live_accuracy({view.name: view.log})
+
+
+def test_priors_of(view: RunView) -> "Figure | None":
+    """Accuracy under other test priors; None where `no_test_priors` says why."""
+    if no_test_priors(view):
+        return None
+    runs = {view.record.method: view.per_class}
+    if view.baseline is not None and not np.isnan(view.baseline.per_class).any():
+        runs |= {view.baseline.record.method: view.baseline.per_class}
+    return under_test_priors(view.counts, runs)
+
+
+def no_test_priors(view: RunView) -> str:
+    """Why accuracy under other test priors cannot be said, as a sentence, or nothing."""
+    if len(view.counts) < 2:
+        return "A single class has one test distribution only."
+    if np.ptp(view.counts) == 0:
+        return "All classes have the same number of training samples: there is no tail to shift to."
+    absent = int(np.isnan(view.per_class).sum())
+    if absent:
+        return (
+            f"{plural(absent, 'class')} of {len(view.counts)} "
+            f"{'has' if absent == 1 else 'have'} no {view.split_name} sample, so accuracy on data "
+            "that hold every class cannot be known."
+        )
+    return ""
