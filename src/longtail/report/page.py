@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-SCRIPTS = ("page.js", "table.js", "tips.js", "sprite.js", "confusion.js", "map.js", "filter.js")
+SCRIPTS = (
+    "page.js",
+    "table.js",
+    "tips.js",
+    "sprite.js",
+    "canvas.js",
+    "confusion.js",
+    "map.js",
+    "filter.js",
+)
 """In this order; each is about one thing and finds nothing to do where a page has not got it."""
 
 
