@@ -1,6 +1,7 @@
 """A browser, the pages it opens, and the silence that every one of them keeps."""
 
 import dataclasses
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ _LOOKING = Path(__file__).with_name("looking.js")
 # As root, and in containers with little /dev/shm and no GPU, Chromium starts with these alone.
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 _WIDTH, _HEIGHT = 1280, 800
+_PATIENCE_MS = 10_000
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,16 +49,21 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="package")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Folders of runs with their pages, by number of classes; the ten have hostile names."""
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The folder of a run of so many classes with its page, written once; the ten are hostile."""
     root = tmp_path_factory.mktemp("runs")
-    made = {
-        10: make_run(root / "ten", 10, names=HOSTILE, prototypes=True),
-        100: make_run(root / "hundred", 100, per_class=10, prototypes=True),
-        1000: make_run(root / "thousand", 1000, per_class=2),
+    makers: dict[int, Callable[[Path], Path]] = {
+        10: lambda folder: make_run(folder, 10, names=HOSTILE, prototypes=True),
+        100: lambda folder: make_run(folder, 100, per_class=10, prototypes=True),
+        1000: lambda folder: make_run(folder, 1000, per_class=2),
     }
-    for folder in made.values():
+
+    @functools.cache
+    def made(classes: int) -> Path:
+        folder = makers[classes](root / f"of-{classes}")
         write_report(folder)
+        return folder
+
     return made
 
 
@@ -80,7 +87,7 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser: "Browser", runs: dict[int, Path]) -> Iterator[Callable[..., Opened]]:
+def opened(browser: "Browser", run_of: Callable[[int], Path]) -> Iterator[Callable[..., Opened]]:
     """Opens the page of so many classes, or of a path, from disk without a network.
 
     Further arguments are those of `Browser.new_context`. Whatever a test does with a page, at its
@@ -93,11 +100,12 @@ def opened(browser: "Browser", runs: dict[int, Path]) -> Iterator[Callable[..., 
         context = browser.new_context(offline=True, viewport=viewport, **options)
         context.add_init_script(path=_LOOKING)
         page = context.new_page()
+        page.set_default_timeout(_PATIENCE_MS)
         shown = Opened(page, [], [])
         page.on("request", lambda request: shown.requests.append(request.url))
         page.on("console", lambda message: shown.messages.append(message.text))
         page.on("pageerror", lambda error: shown.messages.append(str(error)))
-        path = which if isinstance(which, Path) else runs[which] / "report.html"
+        path = which if isinstance(which, Path) else run_of(which) / "report.html"
         page.goto(path.as_uri())
         contexts.append(context)
         pages.append(shown)

@@ -20,7 +20,7 @@ def test_a_page_opens_without_a_request_or_a_message(opened: Callable, classes: 
     assert shown.page.locator("main section").count() >= 2
 
 
-def test_what_a_page_must_not_do_is_noticed(opened: Callable, runs: dict[int, Path]) -> None:
+def test_what_a_page_must_not_do_is_noticed(opened: Callable, run_of: Callable) -> None:
     """The watch itself: a request, a picture of elsewhere and an inline handler are all told."""
     for markup in (
         "<img src='http://localhost:9/x.png'>",
@@ -28,8 +28,8 @@ def test_what_a_page_must_not_do_is_noticed(opened: Callable, runs: dict[int, Pa
         "<script>throw new Error('x')</script>",
         "<p onclick='1'>x</p>",
     ):
-        page = runs[10] / "spoilt.html"
-        text = (runs[10] / "report.html").read_text()
+        page = run_of(10) / "spoilt.html"
+        text = (run_of(10) / "report.html").read_text()
         page.write_text(text.replace("</main>", f"{markup}</main>"))
         shown = opened(page)
         with pytest.raises(AssertionError):
@@ -119,9 +119,9 @@ def test_a_page_prints_in_light_colours(opened: Callable, classes: int) -> None:
     assert _ground(page) == "rgb(255, 255, 255)"
 
 
-def test_hostile_names_stay_text(opened: Callable, runs: dict[int, Path]) -> None:
+def test_hostile_names_stay_text(opened: Callable, run_of: Callable) -> None:
     page = opened(10).page
-    assert page.title() == runs[10].name
+    assert page.title() == run_of(10).name
     assert page.locator("main img, main iframe, main object, main [onerror]").count() == 0
     scripts = page.evaluate("[...document.scripts].map((s) => s.type)")
     assert set(scripts) == {"application/json", ""}

@@ -37,9 +37,9 @@ SPOILT = """<p style="color: #888">grey on white</p>
 <text y="90" font-size="2">small</text></svg>"""
 
 
-def test_what_is_wrong_is_seen(opened: Callable, runs: dict[int, Path]) -> None:
+def test_what_is_wrong_is_seen(opened: Callable, run_of: Callable) -> None:
     """The looking itself: on a page with each fault, each is found and nothing else is."""
-    page = runs[10] / "ugly.html"
+    page = run_of(10) / "ugly.html"
     page.write_text(f"<!doctype html><body style='background: #fff'><main>{SPOILT}</main>")
     shown = opened(page)
     assert shown.look("overflow") > 1000

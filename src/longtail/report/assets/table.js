@@ -30,12 +30,18 @@
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
 
+  // A number is saved as it is, not as it is shown: without separators, with all its digits.
+  const asCell = (cell) => {
+    const isNumber = cell.classList.contains("number");
+    const text = cell.textContent.trim();
+    return asField(isNumber ? cell.dataset.value ?? text : text, isNumber);
+  };
+
   const csvOf = (table) => {
     const lines = [[...table.tHead.rows[0].cells].map((cell) => asField(cell.textContent.trim(), false))];
     for (const row of table.tBodies[0].rows) {
       if (row.hidden) continue;
-      lines.push([...row.cells].map((cell) =>
-        asField(cell.dataset.csv ?? cell.textContent.trim(), cell.classList.contains("number"))));
+      lines.push([...row.cells].map(asCell));
     }
     return lines.map((line) => line.join(",")).join("\r\n") + "\r\n";
   };
