@@ -1,0 +1,54 @@
+"""Several runs on one page: what is better than what as far as the seeds say, and where."""
+
+from collections.abc import Iterator, Sequence
+
+from longtail.errors import printable
+from longtail.report.comparison.classes import classes
+from longtail.report.comparison.compared import Compared, compared
+from longtail.report.comparison.curves import curves, long_tail, test_priors
+from longtail.report.comparison.difference import differences
+from longtail.report.comparison.mended import mended
+from longtail.report.comparison.opened import open_runs
+from longtail.report.comparison.overview import overview
+from longtail.report.comparison.paired import paired
+from longtail.report.comparison.runs import runs
+from longtail.report.page import Section, page
+from longtail.report.view import RunView
+from longtail.report.words import listed, plural
+
+__all__ = ["comparison", "open_runs"]
+
+
+def comparison(views: Sequence[RunView], problems: Sequence[str] = ()) -> str:
+    """The page of several runs as HTML.
+
+    Args:
+        views: at least one, from `open_runs`.
+        problems: what could not be read, in sentences.
+    """
+    found = compared(views)
+    data = dict.fromkeys(printable(view.record.data.name) for view in views)
+    of_runs = [f"{view.name}: {problem}" for view in views for problem in view.problems]
+    return page(
+        " and ".join([row.short for row in found.rows])
+        if len(found.rows) < 4
+        else f"{len(found.rows)} rows",
+        f"{plural(len(views), 'run')} on {listed(list(data))}",
+        list(_sections(found)),
+        [*problems, *found.problems, *of_runs],
+    )
+
+
+def _sections(found: Compared) -> Iterator[Section]:
+    between = differences(found)
+    made = (
+        overview(found, between),
+        paired(found, between),
+        long_tail(found),
+        classes(found),
+        mended(found),
+        curves(found),
+        test_priors(found),
+        runs(found),
+    )
+    yield from (section for section in made if section is not None)

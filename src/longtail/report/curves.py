@@ -1,0 +1,37 @@
+"""Training as figures for a page: of one run, or of several over each other."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from longtail.report.figures.svg import inline
+from longtail.report.figures.training import Lines, live_accuracy, losses
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+class Captioned(NamedTuple):
+    """A figure as SVG, and what it shows."""
+
+    svg: "Markup"
+    caption: str
+
+
+def training_curves(logs: Mapping[str, Lines]) -> list[Captioned]:
+    """Live accuracy and loss over epochs; none where nothing was logged.
+
+    Args:
+        logs: by label, the lines of `log.jsonl`.
+    """
+    told = {label: lines for label, lines in logs.items() if lines}
+    watched = {
+        label: lines for label, lines in told.items() if any("accuracy" in line for line in lines)
+    }
+    found = []
+    if watched:
+        svg = inline(live_accuracy(watched), "live-accuracy", "Accuracy during training by epoch")
+        found.append(Captioned(svg, "Accuracy on the split that the run was watched on."))
+    if told:
+        svg = inline(losses(told), "losses", "Loss during training by epoch")
+        found.append(Captioned(svg, "Loss; those of different methods do not measure the same."))
+    return found

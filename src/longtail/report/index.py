@@ -1,0 +1,164 @@
+"""A directory of runs as one page: tables of what may stand in one, and what did not finish."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from longtail.errors import printable
+from longtail.prior import GROUPS
+from longtail.report.figures import rows as rows_figure
+from longtail.report.figures.svg import inline
+from longtail.report.found import DEPTH, Found, Unfinished, find_runs
+from longtail.report.page import Section, page, render
+from longtail.report.rows import Row, means, rows_of
+from longtail.report.tables import Cell, Column, Link, Table, number, share
+from longtail.report.view import RunView
+from longtail.report.words import plural
+
+_REPORT = "report.html"
+_DRAWN_ROWS, _DRAWN_TABLES = 40, 12
+
+
+def index(folder: Path, out: Path | None = None) -> str:
+    """The page of a directory of runs, or of a bench's runs, as HTML.
+
+    Args:
+        folder: searched, with what lies up to three levels below it.
+        out: the file that the page will be, which its links start from; FOLDER/index.html when
+            left out.
+    """
+    found = find_runs(folder)
+    start = folder if out is None else out.parent
+    name = printable(folder.resolve().name)
+    return page(
+        name or "Runs",
+        f"{plural(len(found.finished), 'finished run')}, "
+        f"{plural(len(found.unfinished), 'other')} in this folder and {DEPTH} levels below it",
+        list(_sections(found, start)),
+        [] if found.finished or found.unfinished else ["There is no run in this folder."],
+    )
+
+
+def _sections(found: Found, start: Path) -> Iterator[Section]:
+    for place, views in enumerate(_tables(found.finished), 1):
+        yield _table_section(place, views, start)
+    if found.unfinished:
+        yield Section(
+            "unfinished",
+            "Not finished",
+            render("index/runs.html.j2", table=_unfinished_table(found.unfinished, start)),
+        )
+    if found.finished:
+        yield Section(
+            "runs",
+            "Every run",
+            render("index/runs.html.j2", table=_runs_table(found.finished, start)),
+        )
+
+
+def _tables(views: Sequence[RunView]) -> list[list[RunView]]:
+    """Runs on the same data with the same network and budget, which may stand in one table."""
+    tables: dict[tuple[object, ...], list[RunView]] = {}
+    for view in views:
+        record, data = view.record, view.record.data
+        key = (
+            *(data.name, data.hash, data.train_counts, data.class_names, data.holdout),
+            *(data.test_size, view.split, record.backbone, record.recipe),
+            str(record.settings.get("epochs")),
+        )
+        tables.setdefault(key, []).append(view)
+    return list(tables.values())
+
+
+def _table_section(place: int, views: Sequence[RunView], start: Path) -> Section:
+    rows = rows_of(views)
+    record = views[0].record
+    name, epochs = printable(record.data.name), record.settings.get("epochs")
+    html = render(
+        "index/table.html.j2",
+        facts=_facts(views[0]),
+        table=_rows_table(place, rows, start),
+        figure=_figure(place, rows) if place <= _DRAWN_TABLES and len(rows) > 1 else "",
+        left_out=max(0, len(rows) - _DRAWN_ROWS),
+    )
+    return Section(f"table-{place}", f"{name}, {printable(record.backbone)}, {epochs} epochs", html)
+
+
+def _facts(view: RunView) -> str:
+    """What all runs of a table have in common, in a sentence."""
+    record, data, counts = view.record, view.record.data, view.counts
+    held = f", hold-out {printable(data.holdout)}" if data.holdout else ""
+    return (
+        f"{plural(int(counts.sum()), 'training sample')} of {plural(len(counts), 'class')}, "
+        f"the largest of {counts.max():,} and the smallest of {counts.min():,}; data hash "
+        f"{data.hash[:16]}{held}; measured on the {view.split_name} split; {record.recipe} recipe."
+    )
+
+
+def _rows_table(place: int, rows: Sequence[Row], start: Path) -> Table:
+    present = [group for group in GROUPS if any(row.values(group) for row in rows)]
+    columns = [Column("row", number=False, wide=True), Column("n")]
+    columns += map(Column, ("balanced", "harmonic", *present))
+    columns += [Column("classes at 0"), Column("minutes")]
+    columns += [Column("reports", number=False, wide=True)]
+    lines = [
+        [
+            Cell(row.label),
+            number(len(row.views)),
+            *(means(row.values(f"{name}_accuracy")) for name in ("balanced", "harmonic_mean")),
+            *(means(row.values(group)) for group in present),
+            means(row.values("zero_classes"), scale=1),
+            means({s: v.record.provenance.seconds / 60 for s, v in row.views.items()}, scale=1),
+            Cell("", links=[_link(v.folder, start, f"seed {s}") for s, v in row.views.items()]),
+        ]
+        for row in rows
+    ]
+    return Table(f"rows-{place}", "Rows of runs, per cent", columns, lines)
+
+
+def _figure(place: int, rows: Sequence[Row]) -> str:
+    """The rows with the highest means, best on top."""
+    values = [(list(row.values("balanced_accuracy").values()), row.short) for row in rows]
+    values.sort(key=lambda each: -sum(each[0]) / len(each[0]))
+    shown = values[:_DRAWN_ROWS]
+    figure = rows_figure.rows([label for _, label in shown], [points for points, _ in shown])
+    return inline(figure, f"rows-figure-{place}", "Balanced accuracy of each row, a point a seed")
+
+
+def _unfinished_table(runs: Sequence[Unfinished], start: Path) -> Table:
+    columns = [Column("run", number=False, wide=True), Column("it is", number=False)]
+    columns += [Column("because", number=False, wide=True)]
+    lines = [[_run(r.folder, start), Cell(r.state), Cell(printable(r.why))] for r in runs]
+    return Table("unfinished-runs", "Runs without a result", columns, lines)
+
+
+def _runs_table(views: Sequence[RunView], start: Path) -> Table:
+    columns = [Column("run", number=False, wide=True), Column("method", number=False)]
+    columns += [Column("data", number=False), Column("seed"), Column("balanced")]
+    columns += [Column("finished", number=False)]
+    lines = [
+        [
+            _run(view.folder, start),
+            Cell(printable(view.record.method)),
+            Cell(printable(view.record.data.name)),
+            number(view.record.seed, str(view.record.seed)),
+            share(view.metrics.balanced_accuracy),
+            Cell(printable(view.record.created)),
+        ]
+        for view in views
+    ]
+    return Table("every-run", "Every finished run", columns, lines)
+
+
+def _run(folder: Path, start: Path) -> Cell:
+    name = printable(os.path.relpath(folder, start))
+    return Cell(name, links=[_link(folder, start, name)])
+
+
+def _link(folder: Path, start: Path, text: str) -> Link:
+    """To a run's page where there is one; an address has no letter that could end or change it."""
+    if not (folder / _REPORT).is_file():
+        return Link(text)
+    path = Path(os.path.relpath(folder / _REPORT, start)).as_posix()
+    return Link(text, quote(os.fsencode(path)))

@@ -1,0 +1,398 @@
+"""Several runs on a page: its numbers are those of other code, and it claims what it can."""
+
+import dataclasses
+import functools
+import importlib
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import report_runs
+from longtail.errors import CheckpointError, printable
+from longtail.experiments import table
+from longtail.metrics import picture_difference, smallest_difference
+from longtail.record import read_predictions, read_record
+from longtail.report.comparison import comparison, open_runs
+from longtail.report.comparison.changes import changes, paired_interval
+from longtail.report.comparison.compared import compared
+from longtail.report.judged import judged, sensitivity
+from longtail.report.rows import rows_of
+from report_runs import HOSTILE
+from report_tables import Page
+
+make_run = functools.partial(report_runs.make_run, embeddings=False, thumbnails=False)
+DRAWING = ("comparison.overview", "comparison.classes", "comparison.curves", "curves")
+SKILL = {"ce": 0.6, "rcl": 0.75, "bcl": 0.62}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[tuple[str, int], Path]:
+    """Three methods with three seeds each on the same ten classes."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        (method, seed): make_run(
+            folder / f"{method}-s{seed}", method=method, seed=seed, skill=skill, names=HOSTILE
+        )
+        for method, skill in SKILL.items()
+        for seed in range(3)
+    }
+
+
+def drawn_page_of(folders) -> Page:
+    return Page(comparison(*open_runs(list(folders))))
+
+
+def page_of(folders) -> Page:
+    """Without its figures, which take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in DRAWING:
+            module = importlib.import_module(f"longtail.report.{name}")
+            patch.setattr(module, "inline", lambda *_: "")
+        return drawn_page_of(folders)
+
+
+@pytest.fixture(scope="module")
+def page(runs) -> Page:
+    return drawn_page_of(runs.values())
+
+
+def balanced(folder: Path) -> float:
+    """From the predictions, class by class."""
+    found = read_predictions(folder / "predictions-test.npz")
+    classes = np.unique(found.labels)
+    return float(np.mean([np.mean(found.predicted[found.labels == c] == c) for c in classes]))
+
+
+def values(runs, method: str) -> list[float]:
+    return [balanced(runs[method, seed]) for seed in range(3)]
+
+
+def edited(folder: Path, **changed) -> Path:
+    """The run with fields of its data summary replaced."""
+    record = read_record(folder / "record.json")
+    data = dataclasses.replace(record.data, **changed)
+    dataclasses.replace(record, data=data).write(folder / "record.json")
+    return folder
+
+
+def test_the_key_figures_are_those_of_the_predictions(runs, page):
+    assert page.column("key-figures", "row") == ["ce", "rcl", "bcl"]
+    assert page.column("key-figures", "n") == ["3"] * 3
+    for row, method in enumerate(SKILL):
+        found = 100 * np.array(values(runs, method))
+        shown = f"{found.mean():.1f} ± {found.std(ddof=1):.1f}"
+        assert page.column("key-figures", "balanced")[row] == shown
+        assert page.sorted_by("key-figures", "balanced")[row] == pytest.approx(found.mean())
+
+
+def test_differences_are_a_paired_t_test_with_holm(runs, page):
+    tests = [scipy.stats.ttest_rel(values(runs, m), values(runs, "ce")) for m in ("rcl", "bcl")]
+    p = [test.pvalue for test in tests]
+    adjusted = [min(1, 2 * p[0]), max(min(1, 2 * p[0]), p[1])]
+    assert p[0] < p[1], "else the line above is not Holm's"
+    for row, test in enumerate(tests):
+        interval = test.confidence_interval()
+        low, high = 100 * interval.low, 100 * interval.high
+        assert page.column("differences-seeds", "95 %, balanced")[row] == f"[{low:.1f}, {high:.1f}]"
+        assert page.column("differences-seeds", "p (Holm)")[row] == f"{adjusted[row]:.2g}"
+        better = low > 0 and adjusted[row] < 0.05
+        words = page.column("differences-seeds", "it is")[row]
+        assert (words == "better") == better
+        assert better or words.startswith("no evidence")
+
+
+def test_nothing_is_judged_otherwise_than_in_a_bench_table(runs):
+    records = {m: {s: read_record(runs[m, s] / "record.json") for s in range(3)} for m in SKILL}
+    rows = table.compared([table.Row(m, found) for m, found in records.items()], "ce")
+    by_seed = {m: {s: balanced(runs[m, s]) for s in range(3)} for m in SKILL}
+    ours = judged([by_seed["rcl"], by_seed["bcl"]], by_seed["ce"])
+    for mine, theirs in zip(ours, rows[1:], strict=True):
+        assert mine.adjusted == pytest.approx(theirs.adjusted)
+        assert 100 * mine.paired.mean == pytest.approx(theirs.paired.mean)
+
+
+def test_what_seeds_could_have_shown(runs):
+    found = judged(
+        [{0: 0.1, 1: 0.3, 2: 0.2}, {0: 0.1, 1: 0.1, 2: 0.4, 3: 0.9}], dict.fromkeys(range(4), 0.0)
+    )
+    could = sensitivity(found)
+    deviation = math.sqrt((0.1**2 + np.var([0.1, 0.1, 0.4, 0.9], ddof=1)) / 2)
+    assert could.seeds == 3
+    assert could.deviation == pytest.approx(deviation)
+    assert could.least == pytest.approx(smallest_difference(deviation, 3, confidence=0.975))
+    assert sensitivity(judged([{0: 0.1}], {0: 0.0})) is None
+
+
+def test_one_seed_ranks_nothing(runs):
+    page = page_of([runs["ce", 0], runs["rcl", 0]])
+    first, other = (read_predictions(runs[m, 0] / "predictions-test.npz") for m in ("rcl", "ce"))
+    found = picture_difference(first.labels, first.predicted, other.predicted, 10)
+    shown = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    assert page.column("differences-samples", "95 %, samples redrawn") == [shown]
+    assert "says nothing about other seeds" in page.text
+    assert "1 seed: not ranked" in page.text
+    assert "takes at least 3 shared seeds to say" in page.text
+    assert page.column("differences-seeds", "p (Holm)") == ["–"]
+    assert "better" not in page.column("differences-seeds", "it is")[0]
+
+
+def test_three_seeds_are_not_held_against_redrawn_samples(page):
+    assert "differences-samples" not in page.tables
+    assert "over 3 shared seeds" in page.text
+    assert "takes at least 3 shared seeds" not in page.text
+
+
+def test_runs_that_share_no_seed_are_not_paired(runs):
+    page = page_of([runs["ce", 0], runs["rcl", 1]])
+    assert "no shared seed: not ranked" in page.text
+    assert "with seeds 1 and 0" in page.text
+    assert "differences-seeds" not in page.tables
+
+
+def test_the_baseline_is_cross_entropy_or_the_first(runs):
+    def base(*names):
+        return compared(open_runs([runs[name] for name in names])[0]).base.label
+
+    assert base(("rcl", 0), ("ce", 1)) == "ce"
+    assert base(("rcl", 0), ("bcl", 0)) == "rcl"
+
+
+def test_cross_entropy_on_other_data_is_no_baseline(tmp_path, runs):
+    other = make_run(tmp_path / "ce", 5, method="ce")
+    found = compared(open_runs([runs["rcl", 0], other, runs["bcl", 0]])[0])
+    assert found.base.label.startswith("rcl")
+    assert [row.first.record.method for row in found.others] == ["bcl"]
+
+
+def test_rows_are_told_apart_by_what_differs(tmp_path):
+    def run(name, seed=0, tau=1.3, **settings):
+        return make_run(
+            tmp_path / name,
+            3,
+            seed=seed,
+            per_class=2,
+            changes={
+                "knobs": {"la_tau": tau, "same": 1},
+                "settings": {"epochs": 8, "lr": 0.1} | settings,
+            },
+        )
+
+    folders = [run("a"), run("b", seed=1), run("c", tau=0.5), run("d", lr=0.2), run("e")]
+    rows = rows_of(open_runs(folders)[0])
+    assert [sorted(row.views) for row in rows] == [[0, 1], [0], [0], [0]]
+    labels = [row.label for row in rows]
+    assert labels[1:3] == ["rcl la_tau=0.5, lr=0.1", "rcl la_tau=1.3, lr=0.2"]
+    # The last repeats the first's configuration and seed, so that its folder alone tells it apart.
+    assert labels[0] == "rcl la_tau=1.3, lr=0.1 (a)"
+    assert labels[3] == "rcl la_tau=1.3, lr=0.1 (e)"
+    assert len({row.short for row in rows}) == 4
+    assert max(len(row.short) for row in rows) <= 36
+
+
+def test_other_classes_are_said_and_not_compared(tmp_path, runs):
+    other = make_run(tmp_path / "other", 5, seed=0)
+    views, _ = open_runs([runs["ce", 0], other])
+    page = page_of([runs["ce", 0], other])
+    assert "trained on other classes (5 classes) than ce" in page.text
+    assert compared(views).problems
+    assert page.column("key-figures", "balanced")[1] == f"{100 * balanced(other):.1f}"
+    assert not {"class-differences", "mended-table", "differences-seeds"} & page.tables.keys()
+    assert "Accuracy on the split that the run was watched on." in page.text
+
+
+@pytest.mark.parametrize("changed", [{"hash": "f" * 64}, {"train_counts": (9,) * 10}])
+def test_other_data_of_the_same_classes_is_not_paired(tmp_path, runs, changed):
+    other = make_run(tmp_path / "other", method="rcl", skill=0.9, names=HOSTILE)
+    page = page_of([runs["ce", 0], edited(other, **changed)])
+    assert "the same classes as ce" in page.text
+    assert "no difference between them is claimed" in page.text
+    assert not {"class-differences", "mended-table", "differences-seeds"} & page.tables.keys()
+
+
+def test_a_damaged_run_is_left_out_with_its_reason(tmp_path, runs):
+    broken = make_run(tmp_path / "broken", 3)
+    (broken / "record.json").write_text("{")
+    page = page_of([runs["ce", 0], broken, runs["rcl", 0]])
+    assert "Left out" in page.text
+    assert "not a run record" in page.text
+    assert page.column("key-figures", "row") == ["ce", "rcl"]
+
+
+def test_one_run_left_is_shown_alone(tmp_path, runs):
+    page = page_of([tmp_path / "nowhere", runs["ce", 0]])
+    assert "no such folder" in page.text
+    assert "One run is left, so that nothing is compared." in page.text
+    assert page.column("key-figures", "row") == ["ce"]
+
+
+def test_no_run_left_is_an_error_with_every_reason(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"(?s)nowhere.*no such folder.*empty"):
+        open_runs([tmp_path / "nowhere", tmp_path / "empty"])
+
+
+def test_a_run_named_twice_is_one_run(runs):
+    views, problems = open_runs([runs["ce", 0], runs["ce", 0] / ".." / runs["ce", 0].name])
+    assert len(views) == 1
+    assert "named twice" in problems[0]
+
+
+def test_mended_and_broken_are_counted_sample_by_sample(runs, page):
+    for method, seed in itertools.product(("rcl", "bcl"), range(3)):
+        ours = read_predictions(runs[method, seed] / "predictions-test.npz")
+        base = read_predictions(runs["ce", seed] / "predictions-test.npz")
+        counts = read_record(runs["ce", seed] / "record.json").data.train_counts
+        expected: dict[str, list[int]] = {}
+        for label, a, b in zip(base.labels, base.predicted, ours.predicted, strict=True):
+            group = "many" if counts[label] > 100 else "few" if counts[label] < 20 else "medium"
+            for name in ("all", group):
+                line = expected.setdefault(name, [0, 0, 0, 0])
+                right = (a == label, b == label)
+                for place, one in enumerate(
+                    [True, not right[0], right == (False, True), right == (True, False)]
+                ):
+                    line[place] += int(one)
+        rows = [r for r in page.tables["mended-table"] if r[:2] == [method, f"seed {seed}"]]
+        shown = {row[2]: [int(cell.replace(",", "")) for cell in row[3:7]] for row in rows}
+        assert shown == expected
+    ours = changes(*open_runs([runs["rcl", 0], runs["ce", 0]])[0])
+    sentence = f"rcl mends {ours.mended.sum()} of ce's {ours.mistakes.sum()} mistakes and breaks"
+    assert f"{sentence} {ours.broken.sum()} that were right" in page.text
+
+
+def test_other_samples_are_not_counted_together(tmp_path, runs):
+    other = make_run(tmp_path / "bcl", method="bcl", names=HOSTILE)
+    path = other / "predictions-test.npz"
+    found = read_predictions(path)
+    dataclasses.replace(found, index=found.index + 1).write(path)
+    (tmp_path / "gone").mkdir()
+    gone = make_run(tmp_path / "gone" / "rcl", method="rcl", names=HOSTILE)
+    (gone / "predictions-test.npz").unlink()
+    page = page_of([runs["ce", 0], other, gone])
+    assert "mended-table" not in page.tables
+    assert "differences-samples" not in page.tables
+    assert page.column("class-differences", "95 %, bcl") == ["–"] * 10
+    assert "predictions-test.npz is not in the folder" in page.text
+
+
+def test_every_class_has_its_recalls_and_student_interval(runs, page):
+    views = {key: open_runs([folder])[0][0] for key, folder in runs.items()}
+    names = [printable(name) or "(no name)" for name in HOSTILE]
+    order = np.argsort([-n for n in views["ce", 0].record.data.train_counts], kind="stable")
+    assert page.column("class-differences", "class") == [
+        " ".join(names[c].split(" ")) for c in order
+    ]
+    for line, c in enumerate(order):
+        ours, base = (
+            [v[m, s] for s in range(3)]
+            for m in ("rcl", "ce")
+            for v in [
+                {key: 100 * view.record.metrics.test.per_class[c] for key, view in views.items()}
+            ]
+        )
+        assert page.column("class-differences", "rcl")[line] == f"{np.mean(ours):.1f}"
+        difference = np.mean(np.subtract(ours, base))
+        assert page.sorted_by("class-differences", "rcl less ce")[line] == pytest.approx(difference)
+        if np.ptp(np.subtract(ours, base)) > 1e-9:
+            ends = scipy.stats.ttest_rel(ours, base).confidence_interval()
+            shown = page.column("class-differences", "95 %, rcl")[line]
+            assert shown == f"[{ends.low:.1f}, {ends.high:.1f}]"
+
+
+def test_a_class_of_one_seed_has_the_interval_of_its_samples(runs):
+    page = page_of([runs["ce", 0], runs["rcl", 0]])
+    found = changes(*open_runs([runs["rcl", 0], runs["ce", 0]])[0])
+    low, high = paired_interval(found.mended, found.broken, found.total)
+    shown = [f"[{100 * a:.1f}, {100 * b:.1f}]" for a, b in zip(low, high, strict=True)]
+    assert page.column("class-differences", "95 %, rcl") == shown
+
+
+def test_few_samples_of_a_class_have_no_interval(tmp_path):
+    folders = [make_run(tmp_path / m, 4, method=m, per_class=9) for m in ("ce", "rcl")]
+    assert page_of(folders).column("class-differences", "95 %, rcl") == ["–"] * 4
+
+
+def test_the_paired_interval_covers_as_it_says():
+    """Exactly: over every outcome of n samples, weighted by its probability."""
+    n = 25
+    outcomes = [(g, lost) for g in range(n + 1) for lost in range(n + 1 - g)]
+    mended, broken = np.array(outcomes).T
+    low, high = paired_interval(mended, broken, n)
+    for gain, loss in [(0.1, 0.1), (0.3, 0.1), (0.05, 0.25), (0.4, 0.4), (0.02, 0.01)]:
+        weights = scipy.stats.multinomial.pmf(
+            np.column_stack([mended, broken, n - mended - broken]), n, [gain, loss, 1 - gain - loss]
+        )
+        inside = (low <= gain - loss) & (gain - loss <= high)
+        assert weights[inside].sum() > 0.93
+
+
+def test_the_paired_interval_turns_round_with_its_models():
+    low, high = paired_interval([0, 5, 30], [0, 1, 0], [10, 20, 30])
+    back_low, back_high = paired_interval([0, 1, 0], [0, 5, 30], [10, 20, 30])
+    assert np.allclose(low, -back_high)
+    assert np.allclose(high, -back_low)
+    assert high[2] == pytest.approx(1, abs=0.05)
+    assert (low < high).all()
+
+
+def test_nothing_of_the_data_becomes_markup(tmp_path, page):
+    evil = '"><script>alert(1)</script><!--'
+    folders = []
+    for method in ("ce", evil):
+        folder = tmp_path / f"{printable(method).replace('/', '_')}'\"<b>"
+        changed = {"knobs": {evil: evil}, "backbone": evil}
+        folders.append(make_run(folder, method=method, names=HOSTILE, changes=changed))
+    hostile = drawn_page_of([edited(folder, name=evil) for folder in folders])
+    assert page.elements.count("script") == hostile.elements.count("script") == 1
+    assert set(hostile.elements) <= set(page.elements)
+    assert f"{evil} less ce in balanced accuracy" in hostile.text
+
+
+def test_a_class_without_a_test_sample_has_a_dash(tmp_path):
+    folders = []
+    for method in ("ce", "rcl"):
+        folder = make_run(tmp_path / method, 4, method=method)
+        record = read_record(folder / "record.json")
+        test = record.metrics.test
+        absent = dataclasses.replace(test, per_class=(*test.per_class[:3], None), absent_classes=1)
+        metrics = dataclasses.replace(record.metrics, test=absent)
+        dataclasses.replace(record, metrics=metrics).write(folder / "record.json")
+        (folder / "predictions-test.npz").unlink()
+        folders.append(folder)
+    page = page_of(folders)
+    assert page.tables["class-differences"][-1][3:] == ["–"] * 4
+    assert "Other test distributions" not in page.text
+
+
+def test_runs_whose_logits_were_not_kept_have_no_calibration_error(tmp_path):
+    folders = [make_run(tmp_path / m, 4, method=m) for m in ("ce", "rcl")]
+    for folder in folders:
+        path = folder / "predictions-test.npz"
+        found = read_predictions(path)
+        dataclasses.replace(found, logits=found.logits[:, :0], thumbnails=None).write(path)
+    page = page_of(folders)
+    assert page.column("key-figures", "ECE") == ["–", "–"]
+    assert "mended-table" in page.tables
+
+
+def test_other_sources_within_a_row_are_said(tmp_path):
+    folders = [make_run(tmp_path / f"{s}", 3, seed=s, per_class=2) for s in range(2)]
+    record = read_record(folders[1] / "record.json")
+    provenance = dataclasses.replace(record.provenance, numeric_hash="9" * 64)
+    dataclasses.replace(record, provenance=provenance).write(folders[1] / "record.json")
+    assert "do not have the same numeric sources" in page_of(folders).text
+
+
+def test_rows_beyond_what_fits_are_counted(tmp_path):
+    folders = [
+        make_run(tmp_path / f"{n}", 3, per_class=2, changes={"knobs": {"la_tau": n}})
+        for n in range(10)
+    ]
+    page = page_of(folders)
+    assert len(page.tables["key-figures"]) == 11
+    assert "4 rows more would make the table too wide" in page.text
+    assert "2 rows more would hide these" in page.text
