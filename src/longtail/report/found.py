@@ -12,7 +12,7 @@ from longtail.report.view import RunView
 
 DEPTH = 3
 """Levels of folders below the directory that are searched."""
-_MARKS = ("record.json", "config.json")
+_MARKS = ("record.json", "config.json", "log.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_runs(folder: Path) -> Found:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Folders with a record or a configuration; what lies within one is its own affair."""
+    """Folders in which a training has begun; what lies within one is its own affair."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:  # not to be read: nothing of it can be shown, and the others can

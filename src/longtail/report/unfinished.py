@@ -53,6 +53,7 @@ def _is_epoch(line: object) -> bool:
         and _is_number(line.get("epoch"))
         and all(isinstance(line.get(name, {}), dict) for name in ("terms", "accuracy"))
         and {"loss", "terms"} <= line.keys()
+        and (line["loss"] is None or _is_number(line["loss"]))
     )
 
 

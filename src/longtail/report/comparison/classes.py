@@ -75,7 +75,7 @@ def class_table(base: Row, rows: Sequence[Row], between: Sequence[ClassDifferenc
     lines = []
     for c in view.order.tolist():
         cells = [
-            Cell(view.class_names[c] or "(no name)"),
+            Cell(view.class_names[c]),
             Cell(view.groups[c], group=view.groups[c]),
         ]
         cells += [number(int(view.counts[c])), share(recalls[c])]
