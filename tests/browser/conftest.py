@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longtail.report.write import write_report
+from longtail.report.single import report
+from longtail.report.view import open_run
 from report_runs import HOSTILE, make_run
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     @functools.cache
     def made(classes: int) -> Path:
         folder = makers[classes](root / f"of-{classes}")
-        write_report(folder)
+        (folder / "report.html").write_text(report(open_run(folder)), encoding="utf-8")
         return folder
 
     return made

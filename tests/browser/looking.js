@@ -125,9 +125,22 @@ globalThis.looking = (() => {
     return { left: rect.left + air, right: rect.right - air, top: rect.top + air, bottom: rect.bottom - air };
   };
 
+  // What is left of a box where an element around it cuts off what does not fit.
+  const within = (box, element) => {
+    let { left, right, top, bottom } = box;
+    for (let at = element; at && at !== document.body; at = at.parentElement) {
+      if (at instanceof SVGElement || getComputedStyle(at).overflowY === "visible") continue;
+      const frame = at.getBoundingClientRect();
+      [left, right] = [Math.max(left, frame.left), Math.min(right, frame.right)];
+      [top, bottom] = [Math.max(top, frame.top), Math.min(bottom, frame.bottom)];
+    }
+    return { left, right, top, bottom };
+  };
+
   const boxes = () => textNodes()
     .filter((node) => !scroller(node.parentElement))
-    .flatMap((node) => rectsOf(node).map((rect) => ({ node, ...letters(rect) })));
+    .flatMap((node) => rectsOf(node).map((rect) => ({ node, ...within(letters(rect), node.parentElement) })))
+    .filter((box) => box.right > box.left && box.bottom > box.top);
 
   // Pairs of texts of which one lies on the other, in figures or out of them.
   const overlapping = () => {
@@ -176,6 +189,17 @@ globalThis.looking = (() => {
     })
     .filter(([text, size]) => text && size < least);
 
+  // ---- canvases ----
+
+  // Red, green, blue, opacity of a canvas at shares of its width and height. Read off a copy, since a
+  // canvas that is read becomes another one to the browser.
+  const colourAt = (selector, x, y) => {
+    const canvas = document.querySelector(selector);
+    const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, -Math.round(x * canvas.width), -Math.round(y * canvas.height));
+    return [...copy.getImageData(0, 0, 1, 1).data];
+  };
+
   // ---- keyboard ----
 
   const STOPS = "a[href], button, input, select, textarea, summary, [tabindex]";
@@ -193,5 +217,5 @@ globalThis.looking = (() => {
     };
   };
 
-  return { faint, overlapping, clipped, overflow, tiny, reachable, focused };
+  return { faint, overlapping, clipped, overflow, tiny, colourAt, reachable, focused };
 })();

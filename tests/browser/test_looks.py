@@ -1,7 +1,6 @@
 """What a designer would look for: room for everything, and letters that can be read."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
