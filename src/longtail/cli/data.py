@@ -1,9 +1,14 @@
 """`longtail data`: look at data and cut them, before training."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from longtail.data.dataset import Dataset
+    from longtail.data.inspection import FileNames, Inspection
 
 app = typer.Typer(
     help="Look at data, or cut them to a long tail.", no_args_is_help=True, rich_markup_mode=None
@@ -16,24 +21,80 @@ def inspect(
     imbalance: Annotated[float | None, typer.Option(help="As for `longtail train`.")] = None,
     holdout: Annotated[str | None, typer.Option(help="As for `longtail train`.")] = None,
     image_size: Annotated[int | None, typer.Option(help="As for `longtail train`.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page to look at, with near-duplicates and odd samples too; an older one "
+            "is replaced.",
+        ),
+    ] = None,
 ) -> None:
     """Show class counts, imbalance, unreadable files and identical pictures."""
     from longtail.data.inspection import inspect as inspect_dataset
-    from longtail.data.inspection import render, unreadable_files
+    from longtail.data.inspection import look_at_files, render
     from longtail.data.load import SOURCES, load_dataset
     from longtail.data.sources.folder import file_names
-    from longtail.errors import DataError
 
+    if html is not None:
+        _check_place(html)
     path = Path(data).expanduser()
     class_folders = data not in SOURCES and (path.is_dir() or path.suffix == ".zip")
-    unreadable = unreadable_files(path) if class_folders else []
-    if unreadable:
-        # Nothing else can be counted before they are gone, so all of them are named at once.
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
-        raise DataError(f"{len(unreadable)} pictures in {data} cannot be read:\n{listed}")
+    files = look_at_files(path) if class_folders else None
+    if files and files.unreadable:
+        _refuse(data, files.unreadable, html)
     dataset = load_dataset(data, imbalance=imbalance, holdout=holdout, image_size=image_size)
-    names = file_names(path) if class_folders else None
-    typer.echo("\n".join(render(inspect_dataset(dataset), names)))
+    inspection = inspect_dataset(dataset)
+    names = file_names(path) if class_folders else {}
+    typer.echo("\n".join(render(inspection, names)))
+    if html is not None:
+        _write(html, dataset, inspection, names, files.sizes if files else {})
+
+
+def _refuse(data: str, unreadable: list[tuple[str, str]], html: Path | None) -> NoReturn:
+    """Nothing else can be counted before they are gone, so all of them are named at once."""
+    from longtail.errors import DataError
+
+    if html is not None:
+        from longtail.record import write_atomically
+        from longtail.report.dataset import unreadable_page
+
+        write_atomically(html, unreadable_page(Path(data).name, unreadable).encode())
+    listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
+    raise DataError(f"{len(unreadable)} pictures in {data} cannot be read:\n{listed}")
+
+
+def _write(
+    html: Path,
+    dataset: "Dataset",
+    inspection: "Inspection",
+    names: "FileNames",
+    sizes: Mapping[str, tuple[int, int]],
+) -> None:
+    """Near-duplicates take seconds, so they are looked for with a page only."""
+    from longtail.cli.dataset_facts import facts_of
+    from longtail.data.near_duplicates import comparable, near_duplicates
+    from longtail.record import write_atomically
+    from longtail.report.dataset import dataset_page
+
+    near = near_duplicates(dataset, inspection.duplicates) if comparable(dataset) else None
+    if near is not None:
+        typer.echo(near.told())
+    facts = facts_of(dataset, inspection, near, names=names, sizes=sizes)
+    write_atomically(html, dataset_page(facts).encode())
+    typer.echo(f"To look at it: {html}")
+
+
+def _check_place(html: Path) -> None:
+    """Said before minutes are spent on what could not be written."""
+    from longtail.errors import UsageError
+
+    if html.is_dir():
+        raise UsageError(
+            f"{html} is a folder; give --html a file in it, such as {html / 'x.html'}."
+        )
+    if not html.parent.is_dir():
+        raise UsageError(f"There is no folder {html.parent} for {html.name}; make it first.")
 
 
 @app.command()

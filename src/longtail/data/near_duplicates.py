@@ -14,7 +14,7 @@ pictures are not found: finding nothing is no proof that there is nothing.
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +72,28 @@ class NearDuplicates:
 
     @functools.cached_property
     def groups(self) -> tuple[tuple[Sample, ...], ...]:
-        """Samples that pairs connect, two or more each, in the order of their closest pairs."""
+        """Samples that pairs connect, two or more each, in the order of their closest pairs.
+
+        A group begins with the first sample of its closest pair.
+        """
         return _connected(self.pairs)
+
+    @functools.cached_property
+    def closest(self) -> Mapping[Sample, NearPair]:
+        """Of each sample that has any, its closest pair."""
+        found: dict[Sample, NearPair] = {}
+        for pair in self.pairs:
+            found.setdefault(pair.first, pair)
+            found.setdefault(pair.second, pair)
+        return found
+
+    def told(self) -> str:
+        """What was found, in a sentence."""
+        seen = len(self.seen_in_train("test"))
+        return (
+            f"Groups of near-duplicates: {len(self.groups)} ({len(self.groups_across)} across "
+            f"splits); test samples with one in train: {seen}"
+        )
 
     @property
     def groups_across(self) -> tuple[tuple[Sample, ...], ...]:

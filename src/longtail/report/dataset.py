@@ -1,0 +1,256 @@
+"""The page of a dataset before training: what there is, what is rare, what to look at first."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from longtail.errors import printable
+from longtail.prior import GROUPS, group_of, groups, imbalance_ratio
+from longtail.report.page import Section, page, render
+from longtail.report.pictures import Sprite, sprite
+from longtail.report.tables import Cell, Column, Table, number, share
+from longtail.report.words import plural
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+MOST_FILES = 2000
+"""Files that a page lists; more would make it too heavy to open."""
+SPLIT_WORDS = {"train": "train", "holdout": "hold-out", "test": "test"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A sample that the page shows.
+
+    Attributes:
+        split: "train", "holdout" or "test".
+        place: its file, or its number in the split.
+        label: class id.
+        picture: its row in `DatasetFacts.pictures`; None for a vector.
+    """
+
+    split: str
+    place: str
+    label: int
+    picture: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """Samples that are the same, or nearly.
+
+    Attributes:
+        members: the first few of them, at least two.
+        size: how many they are.
+        splits: where they lie, in the order train, holdout, test.
+        conflicting: whether their labels differ.
+        bits: of the closest two, how many of the 64 bits of their hashes differ; None if identical.
+        likeness: correlation of the closest two as grey pictures; None if identical.
+    """
+
+    members: tuple[Shown, ...]
+    size: int
+    splits: tuple[str, ...]
+    conflicting: bool
+    bits: int | None = None
+    likeness: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """All groups of copies of one kind, by their numbers, and the first of them.
+
+    Attributes:
+        within: split -> groups that lie in it altogether.
+        across: groups in more than one split.
+        conflicting: groups with different labels.
+        seen: split other than train -> its samples that have a copy in train.
+        groups: those that the page shows.
+        complete: False where only the closest pairs of very many were looked at.
+    """
+
+    within: Mapping[str, int]
+    across: int
+    conflicting: int
+    seen: Mapping[str, int]
+    groups: tuple[Copies, ...]
+    complete: bool = True
+
+    @property
+    def total(self) -> int:
+        """Groups in all."""
+        return sum(self.within.values()) + self.across
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """A dataset as its page shows it; strings as the data have them.
+
+    Attributes:
+        name: the dataset's name.
+        source: where it came from, in words.
+        input_shape: (h, w, 3) of a picture or (d,) of a vector.
+        class_names: one a class id.
+        counts: split -> samples a class.
+        notes: what the source says it did, in sentences.
+        rarest: samples of the smallest classes, one tuple a class, smallest first.
+        identical: samples that are equal value by value.
+        near: pictures that look alike; None where they cannot be compared.
+        odd: samples worth a look and why, oddest first: those shown.
+        odd_total: how many there are.
+        files: files worth a look and why: class folders only.
+        constant_columns: columns of vectors that have one value in train.
+        pictures: uint8 [p, 32, 32, 3], what `Shown.picture` counts in; None for vectors.
+    """
+
+    name: str
+    source: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    counts: Mapping[str, Sequence[int]]
+    notes: tuple[str, ...]
+    rarest: tuple[tuple[Shown, ...], ...]
+    identical: Found
+    near: Found | None
+    odd: tuple[tuple[Shown, str], ...]
+    odd_total: int
+    files: tuple[tuple[str, str], ...]
+    constant_columns: tuple[int, ...]
+    pictures: npt.NDArray[np.uint8] | None
+
+
+def dataset_page(facts: DatasetFacts) -> str:
+    """The whole page as HTML."""
+    sheet = None
+    if facts.pictures is not None and len(facts.pictures):
+        sheet = sprite(facts.pictures, "samples")
+    shape = " × ".join(map(str, facts.input_shape))
+    subtitle = f"{printable(facts.source)}; {plural(len(facts.class_names), 'class')}, each {shape}"
+    return page(printable(facts.name), subtitle, list(_sections(facts, sheet)))
+
+
+def unreadable_page(name: str, unreadable: Sequence[tuple[str, str]]) -> str:
+    """The page of data that cannot be read as a whole: every file that is in the way.
+
+    Args:
+        name: of the data.
+        unreadable: file and reason.
+    """
+    table = _reasons("unreadable-files", "Files that cannot be read", unreadable)
+    html = render(
+        "dataset/unreadable.html.j2", table=table, number=len(unreadable), most=MOST_FILES
+    )
+    section = Section("unreadable", "Files that cannot be read", html)
+    return page(printable(name), "before training", [section])
+
+
+def _sections(facts: DatasetFacts, sheet: Sprite | None) -> Iterator[Section]:
+    html = render("dataset/summary.html.j2", facts=facts, sheet=sheet, **_summary(facts))
+    yield Section("summary", "What there is", html)
+    yield Section("classes", "Samples of each class", _classes(facts))
+    if sheet is not None:
+        balanced = len(set(facts.counts["train"])) == 1
+        html = render(
+            "dataset/rarest.html.j2", classes=list(_rarest(facts)), balanced=balanced, sheet=sheet
+        )
+        yield Section("rarest", "The rarest classes", html)
+    yield _copies("identical", "Identical samples", facts, facts.identical, sheet)
+    if facts.near is not None:
+        yield _copies("near", "Near-duplicates", facts, facts.near, sheet)
+    yield Section("odd", "Worth a look", _odd(facts, sheet))
+
+
+def _summary(facts: DatasetFacts) -> dict[str, object]:
+    counts = np.asarray(facts.counts["train"], np.int64)
+    sizes = {SPLIT_WORDS[name]: sum(of_split) for name, of_split in facts.counts.items()}
+    return {
+        "sizes": sizes,
+        "imbalance": imbalance_ratio(counts),
+        "largest": int(counts.max()),
+        "smallest": int(counts[counts > 0].min()),
+        "members": {group: len(classes) for group, classes in groups(counts).items()},
+        "empty": int(np.sum(counts == 0)),
+        "splits": SPLIT_WORDS,
+        "notes": [printable(note) for note in facts.notes],
+    }
+
+
+def _classes(facts: DatasetFacts) -> "Markup":
+    from longtail.report.figures.class_counts import class_counts
+    from longtail.report.figures.svg import inline
+
+    counts = np.asarray(facts.counts["train"], np.int64)
+    label = "Training samples of each class, from the most frequent class to the rarest"
+    return render(
+        "dataset/classes.html.j2",
+        figure=inline(class_counts(counts), "class-counts", label),
+        table=_class_table(facts, counts),
+    )
+
+
+def _class_table(facts: DatasetFacts, counts: npt.NDArray[np.int64]) -> Table:
+    """A line for each class, head first."""
+    sizes = [Column(SPLIT_WORDS[name]) for name in facts.counts]
+    named = [Column("class", number=False, wide=True), Column("group", number=False)]
+    total = max(1, counts.sum())
+    lines = []
+    for c in np.argsort(-counts, kind="stable").tolist():
+        group = group_of(int(counts[c]))
+        amounts = [number(of_split[c]) for of_split in facts.counts.values()]
+        mark = Cell(group, GROUPS.index(group), group)
+        lines.append(
+            [Cell(printable(facts.class_names[c])), mark, *amounts, share(counts[c] / total)]
+        )
+    return Table("classes-table", "Every class", [*named, *sizes, Column("of train, %")], lines)
+
+
+def _rarest(facts: DatasetFacts) -> Iterator[tuple[str, int, list[tuple[Shown, str]]]]:
+    """Name, training samples and some of these with captions, of each of the rarest classes."""
+    for members in facts.rarest:
+        label = members[0].label
+        captioned = [(shown, _caption(facts, shown)) for shown in members]
+        yield printable(facts.class_names[label]), facts.counts["train"][label], captioned
+
+
+def _copies(
+    name: str, title: str, facts: DatasetFacts, found: Found, sheet: Sprite | None
+) -> Section:
+    html = render(
+        "dataset/copies.html.j2",
+        kind=name,
+        found=found,
+        splits=SPLIT_WORDS,
+        within={SPLIT_WORDS[split]: groups for split, groups in found.within.items()},
+        lines=[(copies, [_caption(facts, s) for s in copies.members]) for copies in found.groups],
+        sheet=sheet,
+    )
+    return Section(name, title, html)
+
+
+def _odd(facts: DatasetFacts, sheet: Sprite | None) -> "Markup":
+    return render(
+        "dataset/odd.html.j2",
+        facts=facts,
+        lines=[(shown, _caption(facts, shown), why) for shown, why in facts.odd],
+        files=_reasons("odd-files", "Files worth a look", facts.files),
+        most_files=MOST_FILES,
+        columns=", ".join(map(str, facts.constant_columns)),
+        sheet=sheet,
+    )
+
+
+def _caption(facts: DatasetFacts, shown: Shown) -> str:
+    """Where a sample lies, and its class."""
+    place = f"{SPLIT_WORDS[shown.split]} {shown.place}" if shown.place.isdecimal() else shown.place
+    return printable(f"{place}: {facts.class_names[shown.label]}")
+
+
+def _reasons(name: str, label: str, files: Sequence[tuple[str, str]]) -> Table:
+    """Files and what is said of each, of the first of them."""
+    columns = [Column("file", number=False, wide=True), Column("why", number=False, wide=True)]
+    lines = [[Cell(printable(file)), Cell(printable(why))] for file, why in files[:MOST_FILES]]
+    return Table(name, label, columns, lines)
