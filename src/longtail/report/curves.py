@@ -1,23 +1,13 @@
 """Training as figures for a page: of one run, or of several over each other."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
+from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.training import Lines, live_accuracy, losses
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
-
-class Captioned(NamedTuple):
-    """A figure as SVG, and what it shows."""
-
-    svg: "Markup"
-    caption: str
-
-
-def training_curves(logs: Mapping[str, Lines]) -> list[Captioned]:
+def training_curves(logs: Mapping[str, Lines]) -> list[Shown]:
     """Live accuracy and loss over epochs; none where nothing was logged.
 
     Args:
@@ -30,8 +20,8 @@ def training_curves(logs: Mapping[str, Lines]) -> list[Captioned]:
     found = []
     if watched:
         svg = inline(live_accuracy(watched), "live-accuracy", "Accuracy during training by epoch")
-        found.append(Captioned(svg, "Accuracy on the split that the run was watched on."))
+        found.append(Shown(svg, "Accuracy on the split that the run was watched on."))
     if told:
         svg = inline(losses(told), "losses", "Loss during training by epoch")
-        found.append(Captioned(svg, "Loss; those of different methods do not measure the same."))
+        found.append(Shown(svg, "Loss; those of different methods do not measure the same."))
     return found

@@ -1,6 +1,7 @@
 """A directory of runs as one page: tables of what may stand in one, and what did not finish."""
 
 import os
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from urllib.parse import quote
 from longtail.errors import printable
 from longtail.prior import GROUPS
 from longtail.report.figures import rows as rows_figure
+from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.found import DEPTH, Found, Unfinished, find_runs
 from longtail.report.page import Section, page, render
@@ -17,6 +19,7 @@ from longtail.report.view import RunView
 from longtail.report.words import plural
 
 _REPORT = "report.html"
+_DRAWN = "balanced_accuracy"
 _DRAWN_ROWS, _DRAWN_TABLES = 40, 12
 
 
@@ -79,8 +82,7 @@ def _table_section(place: int, views: Sequence[RunView], start: Path) -> Section
         "index/table.html.j2",
         facts=_facts(views[0]),
         table=_rows_table(place, rows, start),
-        figure=_figure(place, rows) if place <= _DRAWN_TABLES and len(rows) > 1 else "",
-        left_out=max(0, len(rows) - _DRAWN_ROWS),
+        figures=[_figure(place, rows)] if place <= _DRAWN_TABLES and len(rows) > 1 else [],
     )
     return Section(f"table-{place}", f"{name}, {printable(record.backbone)}, {epochs} epochs", html)
 
@@ -117,13 +119,19 @@ def _rows_table(place: int, rows: Sequence[Row], start: Path) -> Table:
     return Table(f"rows-{place}", "Rows of runs, per cent", columns, lines)
 
 
-def _figure(place: int, rows: Sequence[Row]) -> str:
+def _figure(place: int, rows: Sequence[Row]) -> Shown:
     """The rows with the highest means, best on top."""
-    values = [(list(row.values("balanced_accuracy").values()), row.short) for row in rows]
-    values.sort(key=lambda each: -sum(each[0]) / len(each[0]))
-    shown = values[:_DRAWN_ROWS]
-    figure = rows_figure.rows([label for _, label in shown], [points for points, _ in shown])
-    return inline(figure, f"rows-figure-{place}", "Balanced accuracy of each row, a point a seed")
+    known = [row for row in rows if row.values(_DRAWN)]
+    known.sort(key=lambda row: -statistics.mean(row.values(_DRAWN).values()))
+    shown = known[:_DRAWN_ROWS]
+    figure = rows_figure.rows(
+        [row.short for row in shown], [list(row.values(_DRAWN).values()) for row in shown]
+    )
+    label = "Balanced accuracy of each row, a point for each seed"
+    caption = "Balanced accuracy, highest mean on top: a point for each seed, a bar at their mean."
+    if len(known) > len(shown):
+        caption += f" {plural(len(known) - len(shown), 'row')} with lower means are left out."
+    return Shown(inline(figure, f"rows-figure-{place}", label), caption)
 
 
 def _unfinished_table(runs: Sequence[Unfinished], start: Path) -> Table:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longtail.report.comparison.classes import recall
+from longtail.report.comparison.class_difference import recall
 from longtail.report.comparison.compared import Compared
-from longtail.report.curves import Captioned, training_curves
+from longtail.report.curves import training_curves
 from longtail.report.figures.long_tail import long_tail_trends
+from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.test_priors import under_test_priors
 from longtail.report.page import Section, render
@@ -25,7 +26,7 @@ def long_tail(comparison: Compared) -> Section | None:
         return None
     figure = long_tail_trends({row.short: (row.first.counts, recall(row)) for row in rows})
     svg = inline(figure, "long-tail", "Accuracy by training samples of the class, a line a row")
-    shown = Captioned(svg, "Class accuracy against training samples, the mean over a row's seeds.")
+    shown = Shown(svg, "Class accuracy against training samples, the mean over a row's seeds.")
     note = "A line is a running mean over classes of similar size; few classes are marks."
     return _section("long-tail", "Accuracy by class size", [shown], note, comparison.alike)
 
@@ -39,7 +40,7 @@ def test_priors(comparison: Compared) -> Section | None:
     counts = comparison.base.first.counts
     figure = under_test_priors(counts, {row.short: recall(row) for row in rows})
     svg = inline(figure, "test-priors", "Accuracy by imbalance of the test data, a line a row")
-    shown = Captioned(
+    shown = Shown(
         svg, "Accuracy where classes are as frequent in the test as in training, to the reverse."
     )
     note = (
@@ -67,7 +68,7 @@ def _of_seed(row: Row, seed: int) -> RunView:
 
 
 def _section(
-    name: str, title: str, figures: Sequence[Captioned], note: str, rows: Sequence[Row]
+    name: str, title: str, figures: Sequence[Shown], note: str, rows: Sequence[Row]
 ) -> Section:
     hidden = max(0, len(rows) - SHOWN)
     html = render("compare/curves.html.j2", figures=figures, note=note, hidden=hidden)

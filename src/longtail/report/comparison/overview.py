@@ -9,6 +9,7 @@ from longtail.report.baseline import METHOD
 from longtail.report.comparison.compared import Compared
 from longtail.report.comparison.difference import Difference
 from longtail.report.figures import rows as rows_figure
+from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.keys import calibration_error
 from longtail.report.page import Section, render
@@ -30,7 +31,12 @@ def overview(comparison: Compared, found: Sequence[Difference]) -> Section:
         "compare/overview.html.j2",
         sentences=list(_sentences(comparison, found)),
         table=key_table(comparison.rows),
-        figure=inline(figure, "rows", "Balanced accuracy of each row, a point for each seed"),
+        figures=[
+            Shown(
+                inline(figure, "rows", "Balanced accuracy of each row, a point for each seed"),
+                "Balanced accuracy: a point for each seed, a bar at their mean.",
+            )
+        ],
     )
     return Section("overview", "Comparison", html)
 
