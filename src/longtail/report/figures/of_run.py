@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def tested(view: RunView) -> Ints | None:
+def samples_of(view: RunView) -> Ints | None:
     """Samples of each class on the shown split, int64 [c]; None without predictions."""
     if view.predictions is None:
         return None
@@ -30,7 +30,7 @@ def class_counts_of(view: RunView) -> "Figure":
 
 def long_tail_of(view: RunView) -> "Figure":
     """Accuracy of each class against its training samples."""
-    return long_tail(view.counts, view.per_class, tested(view))
+    return long_tail(view.counts, view.per_class, samples_of(view))
 
 
 def differences_of(view: RunView) -> "Figure | None":
@@ -47,17 +47,26 @@ def less_baseline(view: RunView) -> Floats | None:
     return None if np.isnan(found).all() else found
 
 
+def overall_reliability(view: RunView) -> calibration.Reliability | None:
+    """Reliability of all samples; None without all probabilities."""
+    if view.predictions is None or view.probabilities is None:
+        return None
+    correct = view.probabilities.argmax(axis=1) == view.predictions.labels
+    return calibration.reliability(view.probabilities.max(axis=1), correct)
+
+
 def reliability_by_group(view: RunView) -> dict[str, calibration.Reliability] | None:
     """Reliability of the samples of each group that has one; None without all probabilities."""
     if view.predictions is None or view.probabilities is None:
         return None
     confidence = view.probabilities.max(axis=1)
     correct = view.probabilities.argmax(axis=1) == view.predictions.labels
-    groups = np.asarray(view.groups)[view.predictions.labels]
+    of_sample = np.asarray(view.groups)[view.predictions.labels]
+    within = {group: of_sample == group for group in view.present_groups}
     return {
-        group: calibration.reliability(confidence[groups == group], correct[groups == group])
-        for group in view.present_groups
-        if (groups == group).any()
+        group: calibration.reliability(confidence[mask], correct[mask])
+        for group, mask in within.items()
+        if mask.any()
     }
 
 

@@ -1,7 +1,9 @@
 """How figures look: one size, one font, and colours that a page can replace by its theme's."""
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from longtail.errors import printable
@@ -24,8 +26,10 @@ _MARKERS = "osD^v"
 _LONGEST = 36
 _SIGN = 22.0
 """Square points of a mark in a legend, however small those of the data are."""
-# Letters in a line of a legend, of which each entry's sign takes some; inches that a line takes.
-_LINE_LETTERS, _HANDLE_LETTERS, _LINE_INCHES = 62, 6, 0.2
+# Of a legend, in points: a line, less some since letters made of pixels are wider than the outlines
+# that are measured; and what the sign of an entry and the gap to the next take of it.
+_LINE_WIDTH, _SIGN_WIDTH = 0.94 * 72 * SIZE[0], 34.0
+_LINE_INCHES = 0.2
 
 _RULES: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -56,14 +60,25 @@ Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
+@contextlib.contextmanager
+def house_style(**rules: Any) -> Iterator[None]:
+    """What matplotlib makes in here has the house style, with `rules` of its own besides.
+
+    Names may be in any script: a letter that matplotlib's font lacks is no news to a reader.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(_RULES | rules), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
 def in_style(draw: Callable[Given, Made]) -> Callable[Given, Made]:
     """Have a function draw in the house style: matplotlib reads its settings artist by artist."""
 
     @functools.wraps(draw)
     def drawn(*args: Given.args, **named: Given.kwargs) -> Made:
-        import matplotlib
-
-        with matplotlib.rc_context(_RULES):
+        with house_style():
             return draw(*args, **named)
 
     return drawn
@@ -83,11 +98,6 @@ def new_figure(size: tuple[float, float] = SIZE, **axes: Any) -> tuple["Figure",
     return figure, figure.add_subplot(**axes)
 
 
-def rules() -> dict[Any, Any]:
-    """The style as matplotlib's settings, for `rc_context` while something is added or written."""
-    return dict(_RULES)
-
-
 def line_style(number: int) -> dict[str, Any]:
     """Colour, dashes and marker of a figure's line of that number from 0; 120 are told apart."""
     return {
@@ -103,12 +113,12 @@ def put_legend(figure: "Figure", entries: Sequence[tuple[str, "Artist"]]) -> Non
 
     Args:
         figure: of one axes, drawn but for the legend.
-        entries: text and what it names, read line by line; a text is cut after 36 letters.
+        entries: text and what it names, read line by line; a text too long for a line is cut.
     """
     from matplotlib.collections import PathCollection
 
-    texts = [shortened(text) for text, _ in entries]
-    columns = _columns([len(text) for text in texts])
+    texts = [_fitting(text) for text, _ in entries]
+    columns = _columns([text_width(text) for text in texts])
     # Matplotlib fills column by column.
     order = [n for column in range(columns) for n in range(column, len(texts), columns)]
     legend = figure.legend(
@@ -131,14 +141,32 @@ def put_legend(figure: "Figure", entries: Sequence[tuple[str, "Artist"]]) -> Non
     figure.set_size_inches(width, height + _LINE_INCHES * -(-len(texts) // columns))
 
 
-def _columns(letters: Sequence[int]) -> int:
-    """The most columns of a legend that fit a line, given the letters of its texts."""
+def _columns(widths: Sequence[float]) -> int:
+    """The most columns of a legend that fit a line, given the widths of its texts."""
     fitting = (
         columns
-        for columns in range(len(letters), 1, -1)
-        if sum(max(letters[n::columns]) + _HANDLE_LETTERS for n in range(columns)) <= _LINE_LETTERS
+        for columns in range(len(widths), 1, -1)
+        if sum(max(widths[n::columns]) + _SIGN_WIDTH for n in range(columns)) <= _LINE_WIDTH
     )
     return next(fitting, 1)
+
+
+def _fitting(text: str) -> str:
+    """A text that fits a line of a legend."""
+    most = _LONGEST
+    while text_width(shortened(text, most)) > _LINE_WIDTH - _SIGN_WIDTH:
+        most -= 1
+    return shortened(text, most)
+
+
+def text_width(text: str) -> float:
+    """Width in points of a text in a legend's letters."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    letters = FontProperties(size=_RULES["legend.fontsize"])
+    width: float = text_to_path.get_text_width_height_descent(text, letters, ismath=False)[0]
+    return width
 
 
 def shortened(text: str, most: int = _LONGEST) -> str:

@@ -1,10 +1,7 @@
 """A figure as SVG for a page, or as a file for a paper."""
 
-import contextlib
 import io
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -60,31 +57,19 @@ def inline(figure: "Figure", name: str, label: str) -> "Markup":
 
 def svg_of(figure: "Figure", name: str) -> str:
     """The figure as an SVG file; equal figures give equal text."""
-    import matplotlib
-
     file = io.StringIO()
-    with matplotlib.rc_context({**style.rules(), "svg.hashsalt": name}), _any_letter():
+    with style.house_style(**{"svg.hashsalt": name}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     """Write NAME.svg and NAME.png (on white) into a folder."""
-    import matplotlib
-
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     svg.write_text(svg_of(figure, name), encoding="utf-8")
-    with matplotlib.rc_context(style.rules()), _any_letter():
+    with style.house_style():
         figure.savefig(png, dpi=_PNG_DPI, transparent=False, facecolor="white")
     return [svg, png]
-
-
-@contextlib.contextmanager
-def _any_letter() -> Iterator[None]:
-    """Names may be in any script; a letter that matplotlib's font lacks is no news to a reader."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        yield
 
 
 def _drop_what_is_for_files(element: "Element") -> None:

@@ -1,0 +1,20 @@
+"""A figure as a page shows it."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+class Shown(NamedTuple):
+    """What `templates/sections/figure.html.j2` sets.
+
+    Attributes:
+        svg: from `figures.svg.inline`.
+        caption: how to read it, in a sentence or two.
+        tips: id of the section's data that has a text for each mark; "" without.
+    """
+
+    svg: "Markup"
+    caption: str
+    tips: str = ""

@@ -1,0 +1,124 @@
+"""What was trained on: its size, its shape, and what is wrong with it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from longtail.errors import printable
+from longtail.prior import Group, imbalance_ratio
+from longtail.report.figures.of_run import class_counts_of, samples_of
+from longtail.report.figures.shown import Shown
+from longtail.report.figures.svg import inline
+from longtail.report.page import Section, render
+from longtail.report.sentences import GROUP_WORDS
+from longtail.report.view import RunView
+from longtail.report.words import listed, percent, plural
+
+FEW_TO_LEARN_FROM = 5
+"""Training samples below which a class is named as a problem."""
+
+
+class GroupSize(NamedTuple):
+    """A group: which classes, how many, their training samples and those of the shown split."""
+
+    group: Group
+    words: str
+    classes: int
+    train: int
+    shown: int | None
+
+
+def data(view: RunView) -> Section:
+    """Facts, the shape of the tail, the groups, problems, and the source's own notes."""
+    html = render(
+        "sections/data.html.j2",
+        view=view,
+        facts=[(name, printable(text)) for name, text in _facts(view)],
+        figure=_figure(view),
+        groups=group_sizes(view),
+        total=int(view.counts.sum()),
+        problems=list(problems_of(view)),
+        notes=[printable(note) for note in view.record.data.notes],
+    )
+    return Section("data", "The data", html)
+
+
+def group_sizes(view: RunView) -> list[GroupSize]:
+    """Every group that has a class, many first."""
+    of_group, shown = np.asarray(view.groups), samples_of(view)
+    return [
+        GroupSize(
+            group,
+            GROUP_WORDS[group],
+            int((of_group == group).sum()),
+            int(view.counts[of_group == group].sum()),
+            None if shown is None else int(shown[of_group == group].sum()),
+        )
+        for group in view.present_groups
+    ]
+
+
+def problems_of(view: RunView) -> Iterator[str]:
+    """What makes numbers of these data shaky, in sentences."""
+    if (none := view.counts == 0).any():
+        yield f"{_classes(view, none)} no training sample and can only be missed."
+    if (rare := (view.counts > 0) & (view.counts < FEW_TO_LEARN_FROM)).any():
+        yield f"{_classes(view, rare)} fewer than {FEW_TO_LEARN_FROM} training samples."
+    if (absent := np.isnan(view.per_class)).any():
+        yield (
+            f"{_classes(view, absent)} no {view.split_name} sample: no accuracy of theirs is "
+            "known, and no mean includes them."
+        )
+
+
+def _classes(view: RunView, chosen: npt.NDArray[np.bool_]) -> str:
+    """The chosen classes as the subject of a sentence, with its verb."""
+    ids = np.flatnonzero(chosen)
+    names = [view.class_names[c] for c in ids]
+    verb = "has" if len(ids) == 1 else "have"
+    return f"{plural(len(ids), 'class')} ({listed(names)}) {verb}"
+
+
+def _facts(view: RunView) -> Iterator[tuple[str, str]]:
+    summary, counts = view.record.data, view.counts
+    present = counts[counts > 0]
+    yield "Data", summary.name
+    yield "Source", summary.source
+    classes = plural(len(counts), "class")
+    yield "Training", f"{plural(int(counts.sum()), 'sample')} of {classes}"
+    yield "Test", plural(summary.test_size, "sample") if summary.test_size else "no test split"
+    if summary.holdout:
+        yield "Hold-out", f"{summary.holdout}, taken from the training samples"
+    between = f"{present.max():,} samples in the largest class, {present.min():,} in the smallest"
+    yield "Imbalance ratio", f"{imbalance_ratio(counts):,.4g}: {between}"
+    yield "Inputs", _inputs(view)
+    yield "Data hash", summary.hash
+
+
+def _inputs(view: RunView) -> str:
+    shape, side = view.record.data.input_shape, view.record.data.image_size
+    if side is None:
+        return f"vectors of {plural(shape[0], 'number')}"
+    return f"pictures, stored as {' × '.join(map(str, shape))}, seen at {side} × {side} pixels"
+
+
+def _figure(view: RunView) -> Shown:
+    sizes = group_sizes(view)
+    told = ", ".join(f"{plural(size.classes, 'class')} {size.group}" for size in sizes)
+    label = (
+        f"Training samples a class, from {view.counts.max():,} to {view.counts.min():,}: {told}; "
+        f"the largest tenth of the classes holds {percent(share_of_head(view), 0)} % of all samples"
+    )
+    caption = (
+        "Training samples of each class on a logarithmic scale, the most frequent class first; in "
+        "brackets the number of classes of a group."
+    )
+    return Shown(inline(class_counts_of(view), "class-counts", label), caption)
+
+
+def share_of_head(view: RunView) -> float:
+    """Share of the training samples that the largest tenth of the classes holds, in (0, 1]."""
+    head = max(1, len(view.counts) // 10)
+    return float(view.counts[view.order[:head]].sum() / view.counts.sum())

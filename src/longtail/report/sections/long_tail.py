@@ -1,0 +1,106 @@
+"""Accuracy against class size, and what it gained or lost against the baseline."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from longtail.metrics import wilson_interval
+from longtail.report.figures.long_tail import INTERVALS_UP_TO
+from longtail.report.figures.marks import mark_order
+from longtail.report.figures.of_run import (
+    differences_of,
+    less_baseline,
+    long_tail_of,
+    samples_of,
+)
+from longtail.report.figures.shown import Shown
+from longtail.report.figures.svg import inline
+from longtail.report.figures.trend import trend
+from longtail.report.page import Section, render
+from longtail.report.view import Floats, RunView
+from longtail.report.words import interval, percent, plural
+
+_TIPS, _DIFFERENCE_TIPS = "long-tail-tips", "differences-tips"
+
+
+def long_tail(view: RunView) -> Section:
+    """The long-tail plot, and class by class the difference from the baseline if there is one."""
+    figures, texts = [_accuracies(view)], {_TIPS: list(accuracy_tips(view))}
+    found = less_baseline(view)
+    if found is not None:
+        figures.append(_differences(view, found))
+        texts[_DIFFERENCE_TIPS] = list(difference_tips(view, found))
+    html = render("sections/long_tail.html.j2", view=view, figures=figures)
+    return Section("long-tail", "Accuracy by class size", html, texts)
+
+
+def accuracy_tips(view: RunView) -> Iterator[str]:
+    """A text for each mark of the long-tail plot, in its order."""
+    totals = samples_of(view)
+    for c in mark_order(view.counts, view.per_class):
+        share, around = view.per_class[c], ""
+        if totals is not None:
+            low, high = wilson_interval(np.rint(share * totals[c]), totals[c])
+            around = f" {interval(float(low), float(high))} of {plural(totals[c], 'sample')}"
+        yield f"{_class(view, c)}\naccuracy {percent(share)} %{around}"
+
+
+def difference_tips(view: RunView, found: Floats) -> Iterator[str]:
+    """A text for each mark of the differences, in its order."""
+    assert view.baseline is not None
+    for c in mark_order(view.counts, found):
+        yield (
+            f"{_class(view, c)}\n{100 * found[c]:+.1f} points: {percent(view.per_class[c])} % "
+            f"after {percent(view.baseline.per_class[c])} %"
+        )
+
+
+def _class(view: RunView, c: int) -> str:
+    samples = plural(int(view.counts[c]), "training sample")
+    return f"{view.class_names[c]}\n{samples}, {view.groups[c]}"
+
+
+def _accuracies(view: RunView) -> Shown:
+    metrics = view.metrics
+    means = [f"{group} {percent(getattr(metrics, group))} %" for group in view.present_groups]
+    label = (
+        f"Accuracy of {plural(len(view.counts), 'class')} against their training samples; the mean "
+        f"of each group: {', '.join(means)}; of all {percent(metrics.balanced_accuracy)} %"
+    )
+    svg = inline(long_tail_of(view), "long-tail", label)
+    return Shown(svg, " ".join(_how_to_read(view)), _TIPS)
+
+
+def _how_to_read(view: RunView) -> Iterator[str]:
+    with_intervals = samples_of(view) is not None and len(view.counts) <= INTERVALS_UP_TO
+    lines = f", its line Wilson's 95 % interval over {view.split_name} samples"
+    yield f"A mark is a class{lines if with_intervals else ''}."
+    found = trend(view.counts, view.per_class)
+    if found:
+        yield (
+            f"The solid line is the mean of {found.window} classes next to each other in training "
+            "samples; where it falls to the left, rare classes are recognised less often."
+        )
+    if not view.counts.all():
+        yield "Classes without a training sample stand at 0."
+    if view.metrics.absent_classes:
+        absent = plural(view.metrics.absent_classes, "class")
+        yield f"Without a {view.split_name} sample, and so without a mark: {absent}."
+
+
+def _differences(view: RunView, found: Floats) -> Shown:
+    assert view.baseline is not None
+    base = view.baseline.record.method
+    better, worse = int((found > 0).sum()), int((found < 0).sum())
+    label = (
+        f"Class accuracies of {view.record.method} less those of {base}: "
+        f"{plural(better, 'class')} higher, {worse:,} lower, "
+        f"{100 * float(np.nanmean(found)):+.1f} points on average"
+    )
+    figure = differences_of(view)
+    assert figure is not None
+    caption = (
+        f"Above the line {view.record.method} recognises the class more often than {base} in "
+        f"{view.baseline.name}, below it less often; the legend has each group's mean in points."
+    )
+    return Shown(inline(figure, "differences", label), caption, _DIFFERENCE_TIPS)
