@@ -121,7 +121,7 @@ def test_the_lines_of_the_long_tail_are_the_balanced_accuracy_and_the_trend():
         logs = np.log([max(NO_SAMPLE, COUNTS[c]) for c in near])
         assert x == pytest.approx(np.exp(logs.mean()))
         assert y == pytest.approx(100 * SHARES[near].mean())
-    assert "balanced 50.0 %" in legend_of(figure)
+    assert "balanced 50.0" in legend_of(figure)
     assert "mean of 3 classes" in legend_of(figure)
 
 

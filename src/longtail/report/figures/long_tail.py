@@ -54,7 +54,7 @@ def long_tail(counts: Ints, per_class: Floats, tested: Ints | None = None) -> "F
     if found := trend(counts, per_class):
         (line,) = axes.plot(found.counts, 100 * found.values, color=INK, zorder=4)
         entries.append((f"mean of {found.window} classes", line))
-    put_legend(figure, [*entries, (f"balanced {percent(balanced)} %", level)])
+    put_legend(figure, [*entries, (f"balanced {percent(balanced)}", level)])
     return figure
 
 

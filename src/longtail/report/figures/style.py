@@ -26,9 +26,10 @@ _MARKERS = "osD^v"
 _LONGEST = 36
 _SIGN = 22.0
 """Square points of a mark in a legend, however small those of the data are."""
-# Of a legend, in points: a line, less some since letters made of pixels are wider than the outlines
-# that are measured; and what the sign of an entry and the gap to the next take of it.
-_LINE_WIDTH, _SIGN_WIDTH = 0.94 * 72 * SIZE[0], 34.0
+# Of a legend: what an entry's sign and the gap between columns take of a line, in letter sizes; and
+# how much wider letters made of pixels can be than the outlines that are measured.
+_SIGN_LENGTH, _SIGN_GAP, _COLUMN_GAP, _EDGE = 1.6, 0.5, 1.1, 0.5
+_PIXELS_WIDER = 1.065
 _LINE_INCHES = 0.2
 
 _RULES: dict[Any, Any] = {
@@ -126,11 +127,11 @@ def put_legend(figure: "Figure", entries: Sequence[tuple[str, "Artist"]]) -> Non
         [str(n) for n in order],
         loc="outside upper left",
         ncols=columns,
-        handlelength=1.8,
-        handletextpad=0.6,
-        columnspacing=1.4,
+        handlelength=_SIGN_LENGTH,
+        handletextpad=_SIGN_GAP,
+        columnspacing=_COLUMN_GAP,
         borderpad=0.0,
-        borderaxespad=0.5,
+        borderaxespad=_EDGE,
     )
     # Set here, since matplotlib takes a label that begins with "_" for one to be left out.
     for n, shown in zip(order, legend.get_texts(), strict=True):
@@ -146,7 +147,7 @@ def _columns(widths: Sequence[float]) -> int:
     fitting = (
         columns
         for columns in range(len(widths), 1, -1)
-        if sum(max(widths[n::columns]) + _SIGN_WIDTH for n in range(columns)) <= _LINE_WIDTH
+        if _line_width([max(widths[n::columns]) for n in range(columns)]) <= 72 * SIZE[0]
     )
     return next(fitting, 1)
 
@@ -154,13 +155,20 @@ def _columns(widths: Sequence[float]) -> int:
 def _fitting(text: str) -> str:
     """A text that fits a line of a legend."""
     most = _LONGEST
-    while text_width(shortened(text, most)) > _LINE_WIDTH - _SIGN_WIDTH:
+    while _line_width([text_width(shortened(text, most))]) > 72 * SIZE[0]:
         most -= 1
     return shortened(text, most)
 
 
+def _line_width(texts: Sequence[float]) -> float:
+    """Width in points of a line of a legend whose texts are so wide."""
+    signs = len(texts) * (_SIGN_LENGTH + _SIGN_GAP) + (len(texts) - 1) * _COLUMN_GAP + 2 * _EDGE
+    size: float = _RULES["legend.fontsize"]
+    return _PIXELS_WIDER * sum(texts) + size * signs
+
+
 def text_width(text: str) -> float:
-    """Width in points of a text in a legend's letters."""
+    """Width in points of a text in a legend's letters, by their outlines."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

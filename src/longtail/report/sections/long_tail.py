@@ -75,10 +75,10 @@ def _how_to_read(view: RunView) -> Iterator[str]:
     with_intervals = samples_of(view) is not None and len(view.counts) <= INTERVALS_UP_TO
     lines = f", its line Wilson's 95 % interval over {view.split_name} samples"
     yield f"A mark is a class{lines if with_intervals else ''}."
-    found = trend(view.counts, view.per_class)
-    if found:
+    yield "The dashed line is balanced accuracy."
+    if found := trend(view.counts, view.per_class):
         yield (
-            f"The solid line is the mean of {found.window} classes next to each other in training "
+            f"The solid one is the mean of {found.window} classes next to each other in training "
             "samples; where it falls to the left, rare classes are recognised less often."
         )
     if not view.counts.all():
