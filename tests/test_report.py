@@ -18,7 +18,7 @@ from longtail.report.keys import comparable, key_figures
 from longtail.report.page import Section, page, render
 from longtail.report.sections.measured import measured
 from longtail.report.sections.verdict import verdict
-from longtail.report.sentences import sentences, towards_larger
+from longtail.report.sentences import sentences
 from longtail.report.summary import summary
 from longtail.report.view import open_run
 from report_runs import HOSTILE, make_run
@@ -191,7 +191,10 @@ def test_the_verdict_says_how_good_where_it_fails_and_against_what(tmp_path):
     assert alone[0].startswith("rcl recognises 48.0 % of an average class (95 % interval [")
     assert "fewer than 20 training samples are at 23.3 %" in alone[1]
     assert "the lowest are class-007 (20 %)" in alone[1]
-    assert "name a class with more training samples" in alone[2]
+    p, rare = open_run(ours).predictions, (7, 8, 9)
+    wrong = [(y, q) for y, q in zip(p.labels, p.predicted, strict=True) if y in rare and y != q]
+    up = 100 * sum(q < y for y, q in wrong) / len(wrong)  # counts fall with the class id
+    assert f"mistakes on the few classes {up:.0f} % name a class with more" in alone[2]
     make_run(tmp_path / "ce", 10, method="ce", skill=0.3)
     view = with_baseline(open_run(ours))
     against = sentences(view, key_figures(view))[2]
@@ -211,14 +214,6 @@ def test_balanced_data_have_no_rare_classes_to_speak_of(tmp_path):
     said = sentences(view, key_figures(view))
     assert said[1].startswith("Every class has 50 training samples; the lowest are")
     assert said[2] == "No class is rarer than another, so nothing can lean on the frequent ones."
-
-
-def test_the_direction_of_mistakes_is_counted(run):
-    view = open_run(run)
-    p, rare = view.predictions, {7, 8, 9}
-    wrong = [(y, q) for y, q in zip(p.labels, p.predicted, strict=True) if y in rare and y != q]
-    up = sum(view.counts[q] > view.counts[y] for y, q in wrong)
-    assert towards_larger(view) == up / len(wrong)
 
 
 # The page

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from longtail.cli import bench, data, demo, evaluate, methods, paper, predict, train, tune
+from longtail.cli import bench, data, demo, evaluate, methods, paper, predict, report, train, tune
 from longtail.errors import DataError, LongtailError, printable
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(tune.tune)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
 app.command()(methods.methods)
+app.command()(report.report)
 app.command()(bench.bench)
 app.command()(paper.paper)
 app.add_typer(data.app, name="data")

@@ -114,9 +114,9 @@ def train(
 def _reported(folder: Path) -> str:
     """Write the report and say where; a run is finished whether or not that succeeds."""
     from longtail.errors import LongtailError
-    from longtail.report.write import write_report
+    from longtail.report.write import look, write_page
 
     try:
-        return f"To look at it: {write_report(folder)}"
+        return f"To look at it: {write_page(look([folder]))}"
     except LongtailError as error:
         return f"Its report could not be written: {error}"

@@ -29,8 +29,9 @@ class KeyFigure(NamedTuple):
     Attributes:
         name: what it is.
         value: as recorded; None where it does not exist.
-        interval: over test pictures; None where there are no predictions, or where the bootstrap
-            does not hold the value, as happens to a harmonic mean of few pictures a class.
+        interval: over test pictures; None where there are no predictions, where no redraw differs,
+            or where the bootstrap does not hold the value, as happens to a harmonic mean of few
+            pictures a class.
         against: this run less the baseline on the same test pictures; None without a baseline.
     """
 
@@ -83,7 +84,7 @@ def _measured(view: RunView, name: str, value: float | None, metric: Metric) -> 
     return KeyFigure(
         name,
         value,
-        found if found.low <= value <= found.high else None,
+        found if found.low <= value <= found.high and found.low < found.high else None,
         _difference(view, metric) if comparable(view) else None,
     )
 

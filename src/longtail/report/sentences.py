@@ -6,6 +6,7 @@ import numpy as np
 
 from longtail.metrics import tail_classes
 from longtail.prior import Group
+from longtail.report.confusions import directions
 from longtail.report.keys import KeyFigure
 from longtail.report.view import RunView
 from longtail.report.words import interval, listed, percent, plural
@@ -46,7 +47,7 @@ def _where_it_fails(view: RunView) -> str:
     known = {group: mean for group, mean in means.items() if mean is not None}
     worst = np.argsort(view.per_class, kind="stable")[:_WORST]  # NaN comes last
     names = [
-        f"{view.class_names[c] or '(no name)'} ({percent(view.per_class[c], 0)} %)"
+        f"{view.class_names[c]} ({percent(view.per_class[c], 0)} %)"
         for c in worst
         if not np.isnan(view.per_class[c])
     ]
@@ -69,16 +70,18 @@ def _where_it_fails(view: RunView) -> str:
 
 
 def _direction(view: RunView) -> str:
-    towards = towards_larger(view)
     if np.ptp(view.counts) == 0:
         return "No class is rarer than another, so nothing can lean on the frequent ones."
     if view.predictions is None:
         return "Where its mistakes go cannot be said without its predictions."
-    if towards is None:
+    found = directions(view)
+    if not found:
         return "It makes no mistake on the rarest classes."
+    rarest = found[0]
     return (
-        f"Of the mistakes on the rarest classes {percent(towards, 0)} % name a class with more "
-        "training samples."
+        f"Of its mistakes on the {rarest.classes} {percent(rarest.larger / rarest.mistakes, 0)} % "
+        f"name a class with more training samples, where chance would have "
+        f"{percent(rarest.even, 0)} %."
     )
 
 
@@ -95,17 +98,3 @@ def _against(view: RunView, balanced: KeyFigure) -> str:
         f"{100 * found.value:+.1f} points {interval(found.low, found.high)}: {judged}; which "
         "method is better takes at least three seeds to say."
     )
-
-
-def towards_larger(view: RunView) -> float | None:
-    """Share of the mistakes on the rarest classes that name a class with more training samples.
-
-    In [0, 1]; None without predictions, without a rare class, or without such a mistake.
-    """
-    confusion, rare = view.confusion, tail_classes(view.counts)
-    if confusion is None or not rare:
-        return None
-    wrong = confusion[rare].copy()
-    wrong[np.arange(len(rare)), rare] = 0
-    larger = view.counts[None, :] > view.counts[rare][:, None]
-    return float(wrong[larger].sum() / wrong.sum()) if wrong.sum() else None

@@ -1,39 +1,112 @@
 """Pages, figures and where they go."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from longtail.errors import DataError
+from longtail.errors import CheckpointError, DataError, UsageError
+from longtail.metrics.embedding import POINTS
 from longtail.record import write_atomically
 from longtail.report.baseline import with_baseline
+from longtail.report.comparison import comparison
+from longtail.report.comparison.opened import open_runs
+from longtail.report.index import index
 from longtail.report.single import report
+from longtail.report.unfinished import unfinished
 from longtail.report.view import RunView, open_run
 
-PAGE = "report.html"
+PAGE, COMPARISON, INDEX = "report.html", "comparison.html", "index.html"
 
 
-def write_report(folder: Path, out: Path | None = None, *, baseline: Path | None = None) -> Path:
-    """Write the page of one run, and return where.
+class Looked(NamedTuple):
+    """A page that is not written yet.
+
+    Attributes:
+        html: the page.
+        path: where it goes.
+        views: the finished runs on it that could be read.
+        problems: what could not, in sentences; they are on the page as well.
+    """
+
+    html: str
+    path: Path
+    views: tuple[RunView, ...]
+    problems: tuple[str, ...]
+
+
+def look(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    baseline: Path | None = None,
+    map_points: int = POINTS,
+) -> Looked:
+    """The page of one run, of several, or of a folder of runs.
 
     Args:
-        folder: of a finished run.
-        out: the page's file; FOLDER/report.html when left out. An older page is replaced.
-        baseline: folder of the run it is held against; one is looked for beside it when left out.
+        folders: of runs; or a single one that is no run itself, whose runs are listed then.
+        out: the page's file; report.html in the run's folder, comparison.html beside several runs
+            and index.html in a folder of runs when left out.
+        baseline: folder of the run that a single one is held against; one is looked for beside it
+            when left out.
+        map_points: points of the embedding map, at most.
 
     Raises:
-        CheckpointError: no finished run in the folder, or the page cannot be written.
-        UsageError: the baseline is on other data.
+        CheckpointError: there is nothing to show.
+        UsageError: a baseline of other data, or one for several runs.
     """
-    return write_page(report(with_baseline(open_run(folder), baseline)), out or folder / PAGE)
+    if len(folders) > 1:
+        if baseline is not None:
+            raise UsageError("--baseline is for one run; several are compared with each other.")
+        return _to(out, _side_by_side(folders))
+    (folder,) = folders
+    if folder.is_dir() and not is_run(folder):
+        path = out or folder / INDEX
+        return Looked(index(folder, path), path, (), ())
+    return _to(out, _of_one(folder, baseline, map_points))
 
 
-def write_page(html: str, path: Path) -> Path:
-    """Write a page whole or not at all.
+def _to(out: Path | None, looked: Looked) -> Looked:
+    return looked if out is None else looked._replace(path=out)
+
+
+def _of_one(folder: Path, baseline: Path | None, map_points: int) -> Looked:
+    try:
+        view = with_baseline(open_run(folder, map_points), baseline)
+    except CheckpointError as error:
+        return _unfinished(folder, error)
+    return Looked(report(view), folder / PAGE, (view,), view.problems)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a training has begun here."""
+    return any((folder / name).exists() for name in ("record.json", "config.json", "log.jsonl"))
+
+
+def _unfinished(folder: Path, error: CheckpointError) -> Looked:
+    """What can be shown all the same; if there is nothing, the error stands."""
+    html = unfinished(folder, str(error))
+    if html is None:
+        raise error
+    return Looked(html, folder / PAGE, (), (str(error),))
+
+
+def _side_by_side(folders: Sequence[Path]) -> Looked:
+    views, problems = open_runs(folders)
+    parent = Path(os.path.commonpath([folder.resolve().parent for folder in folders]))
+    html = comparison(views, problems)
+    return Looked(html, parent / COMPARISON, tuple(views), tuple(problems))
+
+
+def write_page(looked: Looked) -> Path:
+    """Write a page whole or not at all, an older one replaced, and return where.
 
     Raises:
         CheckpointError: it cannot be written.
     """
-    write_atomically(path, html.encode())
-    return path
+    write_atomically(looked.path, looked.html.encode())
+    return looked.path
 
 
 def write_figures(view: RunView, folder: Path) -> list[Path]:
