@@ -5,16 +5,18 @@ import functools
 import importlib
 import itertools
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 import report_runs
 from longtail.errors import CheckpointError, printable
 from longtail.experiments import table
-from longtail.metrics import picture_difference, smallest_difference
+from longtail.metrics import expected_calibration_error, picture_difference, smallest_difference
 from longtail.record import read_predictions, read_record
 from longtail.report.comparison import comparison, open_runs
 from longtail.report.comparison.changes import changes, paired_interval
@@ -89,6 +91,16 @@ def test_the_key_figures_are_those_of_the_predictions(runs, page):
         assert page.sorted_by("key-figures", "balanced")[row] == pytest.approx(found.mean())
 
 
+def test_the_calibration_error_is_that_of_the_logits(runs, page):
+    found = []
+    for seed in range(3):
+        kept = read_predictions(runs["rcl", seed] / "predictions-test.npz")
+        shares = scipy.special.softmax(kept.logits.astype(float), axis=1)
+        found.append(expected_calibration_error(shares, kept.labels))
+    line = page.column("key-figures", "row").index("rcl")
+    assert page.sorted_by("key-figures", "ECE")[line] == pytest.approx(100 * np.mean(found))
+
+
 def test_differences_are_a_paired_t_test_with_holm(runs, page):
     tests = [scipy.stats.ttest_rel(values(runs, m), values(runs, "ce")) for m in ("rcl", "bcl")]
     p = [test.pvalue for test in tests]
@@ -127,6 +139,13 @@ def test_what_seeds_could_have_shown(runs):
     assert sensitivity(judged([{0: 0.1}], {0: 0.0})) is None
 
 
+def test_two_seeds_ask_nothing_of_the_others():
+    base = dict.fromkeys(range(3), 0.0)
+    alone, few = {0: 0.3, 1: 0.2, 2: 0.25}, {0: 0.1, 1: 0.2}
+    assert judged([alone], base)[0] == judged([alone, few], base)[0]
+    assert judged([alone, few], base)[1].adjusted is None
+
+
 def test_one_seed_ranks_nothing(runs):
     page = page_of([runs["ce", 0], runs["rcl", 0]])
     first, other = (read_predictions(runs[m, 0] / "predictions-test.npz") for m in ("rcl", "ce"))
@@ -134,10 +153,10 @@ def test_one_seed_ranks_nothing(runs):
     shown = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
     assert page.column("differences-samples", "95 %, samples redrawn") == [shown]
     assert "says nothing about other seeds" in page.text
-    assert "1 seed: not ranked" in page.text
     assert "takes at least 3 shared seeds to say" in page.text
-    assert page.column("differences-seeds", "p (Holm)") == ["–"]
-    assert "better" not in page.column("differences-seeds", "it is")[0]
+    assert page.column("differences-samples", "it is") == ["1 seed: not ranked"]
+    assert "differences-seeds" not in page.tables
+    assert "better" not in page.text.replace("is better takes at least", "")
 
 
 def test_three_seeds_are_not_held_against_redrawn_samples(page):
@@ -178,6 +197,7 @@ def test_rows_are_told_apart_by_what_differs(tmp_path):
             changes={
                 "knobs": {"la_tau": tau, "same": 1},
                 "settings": {"epochs": 8, "lr": 0.1} | settings,
+                "created": name,
             },
         )
 
@@ -185,12 +205,19 @@ def test_rows_are_told_apart_by_what_differs(tmp_path):
     rows = rows_of(open_runs(folders)[0])
     assert [sorted(row.views) for row in rows] == [[0, 1], [0], [0], [0]]
     labels = [row.label for row in rows]
-    assert labels[1:3] == ["rcl la_tau=0.5, lr=0.1", "rcl la_tau=1.3, lr=0.2"]
-    # The last repeats the first's configuration and seed, so that its folder alone tells it apart.
-    assert labels[0] == "rcl la_tau=1.3, lr=0.1 (a)"
-    assert labels[3] == "rcl la_tau=1.3, lr=0.1 (e)"
+    # The second repeats the first's configuration and seed, so that its folder tells it apart.
+    assert labels[:2] == ["rcl la_tau=1.3, lr=0.1 (a)", "rcl la_tau=1.3, lr=0.1 (e)"]
+    assert labels[2:] == ["rcl la_tau=0.5, lr=0.1", "rcl la_tau=1.3, lr=0.2"]
     assert len({row.short for row in rows}) == 4
     assert max(len(row.short) for row in rows) <= 36
+
+
+def test_a_copy_of_a_run_is_no_other_run(tmp_path, runs):
+    copy = shutil.copytree(runs["ce", 0], tmp_path / "copy")
+    views, problems = open_runs([runs["ce", 0], copy])
+    assert len(views) == 1
+    assert "copy of another run" in problems[0]
+    assert "nothing is compared" in problems[1]
 
 
 def test_other_classes_are_said_and_not_compared(tmp_path, runs):
@@ -276,6 +303,8 @@ def test_other_samples_are_not_counted_together(tmp_path, runs):
     assert "mended-table" not in page.tables
     assert "differences-samples" not in page.tables
     assert page.column("class-differences", "95 %, bcl") == ["–"] * 10
+    assert page.column("differences-seeds", "it is") == ["1 seed: not ranked"] * 2
+    assert page.column("differences-seeds", "95 %, balanced") == ["–"] * 2
     assert "predictions-test.npz is not in the folder" in page.text
 
 
@@ -377,7 +406,7 @@ def test_runs_whose_logits_were_not_kept_have_no_calibration_error(tmp_path):
         found = read_predictions(path)
         dataclasses.replace(found, logits=found.logits[:, :0], thumbnails=None).write(path)
     page = page_of(folders)
-    assert page.column("key-figures", "ECE") == ["–", "–"]
+    assert "ECE" not in page.tables["key-figures"][0]
     assert "mended-table" in page.tables
 
 

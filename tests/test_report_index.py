@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -89,12 +90,14 @@ def test_only_what_may_be_compared_stands_in_one_table(tmp_path, drawn):
     assert tables[1:] == [["rcl"]] * 5
 
 
-def test_a_repeated_seed_is_no_second_seed(tmp_path, drawn):
-    make_run(tmp_path / "a")
-    make_run(tmp_path / "again")
+def test_a_repeated_seed_is_no_second_seed_and_a_copy_no_run(tmp_path, drawn):
+    first = make_run(tmp_path / "a")
+    make_run(tmp_path / "again", changes={"created": "later"})
+    shutil.copytree(first, tmp_path / "copy")
     page = Page(index(tmp_path))
     assert page.column("rows-1", "row") == ["rcl (a)", "rcl (again)"]
     assert page.column("rows-1", "n") == ["1", "1"]
+    assert page.column("every-run", "run") == ["a", "again", "copy"]
 
 
 @pytest.mark.parametrize("out", [None, "elsewhere"])

@@ -34,10 +34,10 @@ def index(folder: Path, out: Path | None = None) -> str:
     found = find_runs(folder)
     start = folder if out is None else out.parent
     name = printable(folder.resolve().name)
+    others = f" and {len(found.unfinished):,} without a result" if found.unfinished else ""
     return page(
         name or "Runs",
-        f"{plural(len(found.finished), 'finished run')}, "
-        f"{plural(len(found.unfinished), 'other')} in this folder and {DEPTH} levels below it",
+        f"{plural(len(found.finished), 'finished run')}{others}, up to {DEPTH} levels down",
         list(_sections(found, start)),
         [] if found.finished or found.unfinished else ["There is no run in this folder."],
     )
@@ -84,7 +84,10 @@ def _table_section(place: int, views: Sequence[RunView], start: Path) -> Section
         table=_rows_table(place, rows, start),
         figures=[_figure(place, rows)] if place <= _DRAWN_TABLES and len(rows) > 1 else [],
     )
-    return Section(f"table-{place}", f"{name}, {printable(record.backbone)}, {epochs} epochs", html)
+    apart = f", hold-out {printable(record.data.holdout)}" if record.data.holdout else ""
+    recipe = ", paper recipe" if record.recipe == "paper" else ""
+    title = f"{name}, {printable(record.backbone)}, {epochs} epochs{recipe}{apart}"
+    return Section(f"table-{place}", title, html)
 
 
 def _facts(view: RunView) -> str:

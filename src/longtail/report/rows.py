@@ -42,22 +42,31 @@ class Row:
 
 
 def rows_of(views: Sequence[RunView]) -> list[Row]:
-    """The rows of some runs, in the order of their first runs.
+    """The rows of some runs, in the order of their first runs, those of one configuration together.
 
     A run that repeats both configuration and seed of an earlier one, made by other sources perhaps,
-    begins a row of its own: none is dropped, and none counts as another seed.
+    begins a row of its own, so that it counts as no other seed; a copy of an earlier run counts
+    nowhere.
     """
-    rows: dict[tuple[str, int], dict[int, RunView]] = {}
+    configurations: dict[str, list[dict[int, RunView]]] = {}
     for view in views:
-        key, repetition = _configuration(view), 0
-        while view.record.seed in rows.get((key, repetition), {}):
-            repetition += 1
-        rows.setdefault((key, repetition), {})[view.record.seed] = view
-    members = list(rows.values())
+        rows, seed = configurations.setdefault(_configuration(view), []), view.record.seed
+        if any(is_copy(view, row[seed]) for row in rows if seed in row):
+            continue
+        row = next((row for row in rows if seed not in row), None)
+        if row is None:
+            rows.append(row := {})
+        row[seed] = view
+    members = [row for rows in configurations.values() for row in rows]
     firsts = [next(iter(runs.values())) for runs in members]
     labels = _labels(firsts)
     shorts = _shortened([view.record.method for view in firsts], labels)
     return [Row(*row) for row in zip(labels, shorts, members, strict=True)]
+
+
+def is_copy(view: RunView, other: RunView) -> bool:
+    """Whether two folders hold the same run: a record has the moment and the cost of its run."""
+    return view.record == other.record
 
 
 def means(values: Mapping[int, float], scale: float = 100) -> Cell:

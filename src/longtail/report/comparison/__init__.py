@@ -30,9 +30,7 @@ def comparison(views: Sequence[RunView], problems: Sequence[str] = ()) -> str:
     data = dict.fromkeys(printable(view.record.data.name) for view in views)
     of_runs = [f"{view.name}: {problem}" for view in views for problem in view.problems]
     return page(
-        " and ".join([row.short for row in found.rows])
-        if len(found.rows) < 4
-        else f"{len(found.rows)} rows",
+        listed([row.short for row in found.rows]),
         f"{plural(len(views), 'run')} on {listed(list(data))}",
         list(_sections(found)),
         [*problems, *found.problems, *of_runs],

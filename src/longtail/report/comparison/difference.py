@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The difference and what it says, in a sentence without its end."""
+        """The difference and what it says, in sentences without their end."""
         paired = self.judged.paired
         if paired is not None and paired.n > 1:
             around = interval(paired.low, paired.high)
@@ -50,9 +50,9 @@ class Difference(NamedTuple):
             return f"{value}{self.judged.words}"
         pair, found = self.pictures
         return (
-            f"{100 * found.value:+.1f} points {interval(found.low, found.high)} with {pair.seeds}, "
-            f"had other test samples been drawn; this says nothing about other seeds, and "
-            f"{self.judged.words}"
+            f"{100 * found.value:+.1f} points with {pair.seeds}, and within "
+            f"{interval(found.low, found.high)} had other test samples been drawn. This says "
+            f"nothing about other seeds ({self.judged.words})"
         )
 
 

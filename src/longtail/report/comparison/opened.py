@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longtail.errors import CheckpointError
+from longtail.report.rows import is_copy
 from longtail.report.view import RunView, open_run
 
 
@@ -26,9 +27,14 @@ def open_runs(folders: Sequence[Path]) -> tuple[list[RunView], list[str]]:
             continue
         seen.add(folder.resolve())
         try:
-            views.append(_light(open_run(folder)))
+            view = _light(open_run(folder))
         except CheckpointError as error:
             problems.append(f"Left out: {error}")
+            continue
+        if any(is_copy(view, other) for other in views):
+            problems.append(f"{folder} is a copy of another run here, which is shown once.")
+        else:
+            views.append(view)
     if not views:
         raise CheckpointError("None of the runs can be compared. " + " ".join(problems))
     if len(views) == 1 and len(seen) > 1:

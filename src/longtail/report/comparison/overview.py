@@ -16,7 +16,7 @@ from longtail.report.page import Section, render
 from longtail.report.rows import Row, means
 from longtail.report.tables import Cell, Column, Table, number
 from longtail.report.view import RunView
-from longtail.report.words import plural
+from longtail.report.words import listed, plural
 
 _MEANS = ("balanced_accuracy", "harmonic_mean_accuracy", "accuracy")
 
@@ -46,16 +46,19 @@ def key_table(rows: Sequence[Row]) -> Table:
     present = [group for group in GROUPS if any(row.values(group) for row in rows)]
     titles = ("balanced", "harmonic", "all samples", *present)
     columns = [Column("row", number=False, wide=True), Column("n"), *map(Column, titles)]
-    columns += [Column("classes at 0"), Column("ECE")]
+    columns.append(Column("classes at 0"))
+    errors = [_calibration_errors(row) for row in rows]
+    known = any(errors)
+    columns += [Column("ECE")] if known else []
     lines = [
         [
             Cell(row.label),
             number(len(row.views)),
             *(means(row.values(name)) for name in (*_MEANS, *present)),
             means(row.values("zero_classes"), scale=1),
-            means(_calibration_errors(row)),
+            *([means(error)] if known else []),
         ]
-        for row in rows
+        for row, error in zip(rows, errors, strict=True)
     ]
     return Table("key-figures", "Key figures of every row, per cent", columns, lines)
 
@@ -96,4 +99,6 @@ def _baseline(comparison: Compared) -> str:
         if base.first.record.method == METHOD
         else "the first that was named, since none of them is cross-entropy on the same data"
     )
-    return f"The others are held against {base.label}, {why}."
+    others = listed([row.label for row in comparison.others])
+    verb = "is" if len(comparison.others) == 1 else "are"
+    return f"{others} {verb} held against {base.label}, {why}."

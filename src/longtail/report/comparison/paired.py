@@ -26,10 +26,11 @@ def paired(comparison: Compared, found: Sequence[Difference]) -> Section | None:
     if not found:
         return None
     alone = [each for each in found if each.pictures is not None]
+    several = [each for each in found if each.judged.paired and each.pictures is None]
     html = render(
         "compare/paired.html.j2",
         base=comparison.base.label,
-        seeds=seeds_table(comparison.base, found) if any(d.judged.paired for d in found) else None,
+        seeds=seeds_table(comparison.base, several) if several else None,
         sensitivity=sensitivity([each.judged for each in found]),
         pictures=pictures_table(alone) if alone else None,
     )
@@ -72,13 +73,15 @@ def pictures_table(found: Sequence[Difference]) -> Table:
         Column("of", number=False),
         Column("balanced"),
         Column("95 %, samples redrawn"),
+        Column("it is", number=False),
     ]
     lines = []
     for each in found:
         assert each.pictures is not None
         pair, value = each.pictures
         around = interval(value.low, value.high)
-        lines.append([Cell(each.row.label), Cell(pair.seeds), points(value.value), Cell(around)])
+        cells = [Cell(each.row.label), Cell(pair.seeds), points(value.value), Cell(around)]
+        lines.append([*cells, Cell(each.judged.words)])
     return Table("differences-samples", "Differences of one seed, points", columns, lines)
 
 

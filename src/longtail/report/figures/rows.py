@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW, _FRAME = 0.26, 0.75
+_LEAST = 5.0
+"""Points that the axis spans at least, so that noise does not look like an effect."""
 
 
 @in_style
@@ -30,6 +32,11 @@ def rows(
         axes.plot(points, np.full(len(points), place), "o", color=SERIES[0], alpha=0.65, ms=4.5)
         if points.size:
             axes.plot(points.mean(), place, "|", color=INK, markersize=11, markeredgewidth=1.6)
+    known = 100 * np.concatenate([np.asarray(row, np.float64) for row in values])
+    if known.size:
+        middle = (known.min() + known.max()) / 2
+        half = max(_LEAST, 1.1 * np.ptp(known)) / 2
+        axes.set_xlim(middle - half, middle + half)
     axes.set_yticks(range(len(labels)), [shortened(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
