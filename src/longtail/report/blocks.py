@@ -66,10 +66,9 @@ def _starts(length: int, size: int) -> Ints:
 
 
 def _names(names: list[str], size: int) -> tuple[str, ...]:
-    named = [name or "(no name)" for name in names]
     if size == 1:
-        return tuple(named)
-    blocks = [(start, named[start : start + size]) for start in range(0, len(named), size)]
+        return tuple(names)
+    blocks = [(start, names[start : start + size]) for start in range(0, len(names), size)]
     return tuple(
         f"ranks {start + 1} to {start + len(block)} ({listed(block, 2)})" for start, block in blocks
     )

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from longtail.errors import CheckpointError, printable
 from longtail.metrics import confusion_matrix, per_class_accuracy
 from longtail.metrics.checks import softmax
+from longtail.metrics.embedding import POINTS
 from longtail.prior import GROUPS, Group, group_of
 from longtail.record import (
     Predictions,
@@ -20,6 +21,9 @@ from longtail.record import (
     read_predictions,
     read_record,
 )
+
+if TYPE_CHECKING:
+    from longtail.report.mapped import EmbeddingMap
 
 Split = Literal["test", "holdout"]
 Floats = npt.NDArray[np.float64]
@@ -39,6 +43,7 @@ class RunView:
         log: the epochs' lines, oldest first.
         problems: what could not be read, in sentences.
         baseline: a run of cross-entropy that differs in nothing but the method; None without one.
+        map_points: samples on the embedding map, at most.
     """
 
     folder: Path
@@ -49,6 +54,7 @@ class RunView:
     log: tuple[dict[str, Any], ...]
     problems: tuple[str, ...]
     baseline: "RunView | None" = None
+    map_points: int = POINTS
 
     @property
     def name(self) -> str:
@@ -58,7 +64,7 @@ class RunView:
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
         """One printable name a class id."""
-        return tuple(map(printable, self.record.data.class_names))
+        return tuple(printable(name) or "(no name)" for name in self.record.data.class_names)
 
     @functools.cached_property
     def counts(self) -> Ints:
@@ -95,6 +101,13 @@ class RunView:
             return None
         return softmax(self.predictions.logits.astype(np.float64))
 
+    @functools.cached_property
+    def map(self) -> "EmbeddingMap | None":
+        """Where t-SNE puts the samples; None where `mapped.no_map` says why."""
+        from longtail.report.mapped import map_of
+
+        return map_of(self)
+
     @property
     def present_groups(self) -> tuple[Group, ...]:
         """The groups that have a class, many first."""
@@ -106,8 +119,12 @@ class RunView:
         return "test" if self.split == "test" else "hold-out"
 
 
-def open_run(folder: Path) -> RunView:
+def open_run(folder: Path, map_points: int = POINTS) -> RunView:
     """Read a finished run.
+
+    Args:
+        folder: where it lies.
+        map_points: samples on its embedding map, at most.
 
     Raises:
         CheckpointError: there is no such folder, no finished run in it, or its record is damaged.
@@ -134,6 +151,7 @@ def open_run(folder: Path) -> RunView:
         predictions=predictions,
         log=tuple(read_lines(folder / "log.jsonl")),
         problems=tuple(problems),
+        map_points=map_points,
     )
 
 

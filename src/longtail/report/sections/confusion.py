@@ -33,7 +33,7 @@ def confusion(view: RunView) -> Section | None:
         view=view,
         matrix=matrix,
         axis=[shortened(name, _AXIS_LETTERS) for name in matrix.names] if named else [],
-        names=[shortened(name or "(no name)", _PAIR_LETTERS) for name in view.class_names],
+        names=[shortened(name, _PAIR_LETTERS) for name in view.class_names],
         still=_still(matrix),
         pairs=list(zip(pairs, _cells(shown), strict=True)),
         sheet=_sheet(view, shown),
