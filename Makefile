@@ -3,16 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cksum pyproject.toml | cut -d' ' -f1)
 
-.PHONY: demo test test-all lint types mutants format clean
+.PHONY: demo test test-all test-browser lint types mutants format clean
 
 demo: $(READY)
 	$(BIN)/longtail demo
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --doctest-modules tests src/longtail -m "not slow and not real and not gpu"
+	$(BIN)/python -m pytest -n 2 --doctest-modules tests src/longtail -m "not slow and not real and not gpu and not browser"
 
 test-all: lint types
 	$(BIN)/python -m pytest -n 2 --doctest-modules tests src/longtail
+
+# Needs Debian's chromium, or another that CHROMIUM names.
+test-browser: $(READY)
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks

@@ -90,7 +90,7 @@ def tsne_map(embeddings: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.float32
         DataError: fewer than 4 points, or points that have no direction.
     """
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     unit = unit_rows(embeddings)
     if len(unit) < FEWEST:

@@ -13,6 +13,8 @@ FIGURES: dict[str, Callable[[RunView], "Figure | None"]] = {
     "class-counts": of_run.class_counts_of,
     "long-tail": of_run.long_tail_of,
     "differences": of_run.differences_of,
+    "confusion": of_run.confusion_of,
+    "embedding-map": of_run.embedding_map_of,
     "calibration": of_run.calibration_of,
     "loss": of_run.losses_of,
     "live-accuracy": of_run.live_accuracy_of,

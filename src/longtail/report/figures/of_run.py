@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longtail.report.blocks import matrix_of
 from longtail.report.figures import calibration, training
 from longtail.report.figures.class_counts import class_counts
+from longtail.report.figures.confusion import confusion
 from longtail.report.figures.differences import differences
+from longtail.report.figures.embedding_map import embedding_map
 from longtail.report.figures.long_tail import long_tail
 from longtail.report.figures.test_priors import under_test_priors
 from longtail.report.view import Floats, Ints, RunView
@@ -74,6 +77,19 @@ def calibration_of(view: RunView) -> "Figure | None":
     """Reliability by group; None without all probabilities."""
     curves = reliability_by_group(view)
     return None if curves is None else calibration.calibration(curves)
+
+
+def confusion_of(view: RunView) -> "Figure | None":
+    """The confusion matrix from head to tail; None without predictions."""
+    matrix = matrix_of(view)
+    return None if matrix is None else confusion(matrix)
+
+
+def embedding_map_of(view: RunView) -> "Figure | None":
+    """The embedding map by group; None where `mapped.no_map` says why."""
+    if view.map is None or view.predictions is None:
+        return None
+    return embedding_map(view.map, view.predictions.labels[view.map.points], view.counts)
 
 
 def losses_of(view: RunView) -> "Figure | None":
