@@ -69,6 +69,12 @@ def value(cell):
     return float(cell[1]) if cell[1] else np.nan
 
 
+@pytest.fixture(autouse=True)
+def believed(monkeypatch):
+    """Made runs err so often that no report would believe their doubts."""
+    monkeypatch.setattr("longtail.report.sections.mistakes.MOST_DOUBTED", 1.0)
+
+
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
     """Ten classes with hostile names; the tail is not the last in class id."""
@@ -287,3 +293,12 @@ def test_without_predictions_there_are_no_mistakes_and_of_many_classes_the_reaso
     page = Page(mistakes(many).html)
     assert page.names == {"p"}
     assert "Nothing is shown" in page.text
+
+
+def test_a_model_that_doubts_many_labels_is_believed_about_none(view, monkeypatch):
+    doubted = len(likely_label_errors(view.probabilities, view.predictions.labels))
+    monkeypatch.setattr("longtail.report.sections.mistakes.MOST_DOUBTED", doubted / 201)
+    page = Page(mistakes(view).html)
+    assert f"None is listed: {doubted} of all labels would be in doubt" in page.text
+    assert "Label in doubt" not in page.text
+    assert len(page.items) == 24

@@ -16,6 +16,8 @@ from longtail.report.view import Floats, Ints, RunView
 
 MOST = 24
 MOST_OF_A_PAIR = 3
+MOST_DOUBTED = 0.1
+"""Share of the labels: a model that doubts more of them is itself in doubt."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,8 @@ def mistakes(view: RunView) -> Section | None:
     """Worst mistakes and likely label errors with their pictures; None without predictions.
 
     A sample is shown once: the worst mistakes that are likely label errors too are marked, and the
-    second list goes on with the others.
+    second list goes on with the others. A model that doubts more than a tenth of all labels is not
+    believed about any.
     """
     if view.predictions is None:
         return None
@@ -50,7 +53,9 @@ def mistakes(view: RunView) -> Section | None:
         return Section("mistakes", title, render("sections/unranked.html.j2"))
     predictions = view.predictions
     worst = worst_mistakes(view.probabilities, predictions.labels, predictions.predicted)
-    candidates = _candidates(view.probabilities, predictions)
+    doubted = _candidates(view.probabilities, predictions)
+    weak = len(doubted) > MOST_DOUBTED * len(predictions.labels)
+    candidates = doubted[:0] if weak else doubted
     others = candidates[~np.isin(candidates, worst)][:MOST]
     worst_doubts, other_doubts = _doubts(view, worst, candidates), _doubts(view, others, candidates)
     html = render(
@@ -60,7 +65,8 @@ def mistakes(view: RunView) -> Section | None:
         most_of_a_pair=MOST_OF_A_PAIR,
         worst=worst_doubts,
         worst_table=doubts_table("worst-mistakes", "Worst mistakes", worst_doubts),
-        candidates=len(candidates),
+        doubted=len(doubted),
+        weak=weak,
         others=other_doubts,
         others_table=doubts_table("label-errors", "Likely label errors", other_doubts),
         sheet=_sheet(predictions.thumbnails, np.concatenate([worst, others])),
