@@ -8,7 +8,8 @@ and CIFAR-100 at every distance.
 What to expect of it: on CIFAR-10, of the 243 test pictures that people judged to be near-duplicates
 of a train picture (ciFAIR, Barz and Denzler 2020, found by a learned feature) it finds 141, and 66
 that are not in that list, nearly all of them right. Crops, larger shifts, turned and mirrored
-pictures are not found: finding nothing is no proof that there is nothing.
+pictures are not found: finding nothing is no proof that there is nothing. On CIFAR-100, of 100 of
+its 953 pairs drawn at random some 95 were of one shot by eye; the others were things of one shape.
 """
 
 import dataclasses
