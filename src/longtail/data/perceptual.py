@@ -2,9 +2,9 @@
 
 The hash is pHash: the 8 x 8 lowest frequencies of the grey 32 x 32 picture's cosine transform, each
 bit whether a coefficient is above their median (Zauner 2010, "Implementation and Benchmarking of
-Perceptual Image Hash Functions"). It is written here, in three lines, rather than taken from the package
-ImageHash, whose `phash` weighs the lowest row and column a little more: that one takes one picture
-at a time, searches nothing, and brings PyWavelets along.
+Perceptual Image Hash Functions"). It is written here, in three lines, rather than taken from the
+package ImageHash, whose `phash` weighs the lowest row and column a little more: that one takes one
+picture at a time, searches nothing, and brings PyWavelets along.
 """
 
 import functools
