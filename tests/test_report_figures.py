@@ -18,7 +18,7 @@ from longtail.metrics import expected_calibration_error, group_calibration_error
 from longtail.report.baseline import with_baseline
 from longtail.report.figures import FIGURES, style
 from longtail.report.figures import test_priors as priors_figure
-from longtail.report.figures.calibration import calibration, reliability
+from longtail.report.figures.calibration import reliability
 from longtail.report.figures.class_counts import class_counts
 from longtail.report.figures.differences import differences
 from longtail.report.figures.long_tail import long_tail, long_tail_trends
@@ -191,12 +191,17 @@ def test_the_errors_of_a_run_are_the_metrics(views):
     assert overall.error == pytest.approx(expected_calibration_error(view.probabilities, labels))
     wanted = group_calibration_error(view.probabilities, labels, view.counts)
     assert {group: found.error for group, found in by_group.items()} == pytest.approx(wanted)
-    figure = calibration(by_group)
-    for group, line in zip(by_group, lines_of(figure)[1:], strict=True):
-        enough = by_group[group].number >= 5
-        np.testing.assert_allclose(line[:, 0], 100 * by_group[group].confidence[enough])
-        np.testing.assert_allclose(line[:, 1], 100 * by_group[group].accuracy[enough])
-    assert legend_of(figure)[0] == f"many: ECE {100 * wanted['many']:.1f} %"
+
+
+def test_a_line_of_calibration_leaves_out_bins_of_few_samples(views, drawn):
+    by_group = reliability_by_group(views[10])
+    assert min(found.number.min() for found in by_group.values()) < 5
+    for found, line in zip(by_group.values(), lines_of(drawn["calibration"])[1:], strict=True):
+        enough = found.number >= 5
+        np.testing.assert_allclose(line[:, 0], 100 * found.confidence[enough])
+        np.testing.assert_allclose(line[:, 1], 100 * found.accuracy[enough])
+    many = f"many: ECE {100 * by_group['many'].error:.1f} %"
+    assert legend_of(drawn["calibration"])[0] == many
 
 
 LOG = [
