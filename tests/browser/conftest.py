@@ -22,18 +22,16 @@ _LOOKING = Path(__file__).with_name("looking.js")
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 _WIDTH, _HEIGHT = 1280, 800
 _PATIENCE_MS = 10_000
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: opens pages in Chromium; skipped without one")
+# Fewer than a page has by default, since t-SNE takes longer than everything else.
+MAP_POINTS = 400
 
 
 def _chromium() -> str:
-    """A Chromium or Chrome of this machine; LONGTAIL_CHROMIUM names another."""
-    names = (os.environ.get("LONGTAIL_CHROMIUM", ""), "chromium", "chromium-browser")
+    """A Chromium or Chrome of this machine; CHROMIUM names another."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser")
     found = next((path for name in (*names, "google-chrome") if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+        pytest.skip("no Chromium here: apt-get install chromium, or name one in $CHROMIUM")
     return found
 
 
@@ -62,7 +60,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     @functools.cache
     def made(classes: int) -> Path:
         folder = makers[classes](root / f"of-{classes}")
-        (folder / "report.html").write_text(report(open_run(folder)), encoding="utf-8")
+        (folder / "report.html").write_text(report(open_run(folder, MAP_POINTS)), encoding="utf-8")
         return folder
 
     return made

@@ -7,7 +7,7 @@ import pytest
 
 from report_runs import HOSTILE
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 SIZES = (10, 100, 1000)
 

@@ -13,7 +13,7 @@ from longtail.report.view import RunView, open_run
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 CANVAS, MARGIN = "#map-canvas", 14
 ALONE = 12

@@ -12,7 +12,7 @@ from longtail.report.view import open_run
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 
 def _figure(page: "Page") -> "Locator":
