@@ -132,6 +132,21 @@ def test_direction_counts_mistakes_that_name_a_larger_class():
     assert found.even == pytest.approx((7 * 1 / 3 + 5 * 1) / 12)
 
 
+def test_directions_are_of_the_few_and_of_the_medium_classes(six):
+    predictions = six.predictions
+    wrong = [
+        (RISING[true], RISING[predicted])
+        for true, predicted in zip(predictions.labels, predictions.predicted, strict=True)
+        if true != predicted
+    ]
+    few = [larger > own for own, larger in wrong if own < 20]
+    medium = [larger > own for own, larger in wrong if 20 <= own <= 100]
+    assert [(found.classes, found.mistakes, found.larger) for found in directions(six)] == [
+        ("few classes", len(few), sum(few)),
+        ("medium classes", len(medium), sum(medium)),
+    ]
+
+
 def test_without_small_classes_the_rarest_are_judged_and_equal_ones_are_not(tmp_path):
     large = open_run(make_run(tmp_path / "large", 4, counts=(900, 800, 700, 600), skill=0.5))
     assert [found.classes for found in directions(large)] == ["rarest classes"]
