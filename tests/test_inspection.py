@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from longtail.data.dataset import Dataset, Split, split_of
-from longtail.data.inspection import Sample, inspect, render, unreadable_files
 from longtail.data.sources.folder import file_names, load_folder
 from longtail.errors import DataError
+from longtail.inspection.summary import Sample, inspect, render, unreadable_files
 
 
 @pytest.fixture(autouse=True)

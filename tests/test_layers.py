@@ -23,6 +23,7 @@ LEVELS: list[set[str]] = [
     {"run"},
     {"launch"},
     {"experiments", "report"},
+    {"inspection"},
     {"cli"},
 ]
 WITHIN_A_LEVEL = {("prior", "errors"), ("keyed", "errors")}
@@ -103,7 +104,7 @@ def test_imports_run_downward_only(path):
 
 
 def test_what_trains_needs_no_part_that_runs_are_not_addressed_by():
-    aside = {"errors", "record", "metrics", "run", "experiments", "report", "cli"}
+    aside = {"errors", "record", "metrics", "run", "experiments", "report", "inspection", "cli"}
     parts = set().union(*LEVELS)
     assert set(NUMERIC_PARTS) == parts - aside, "say of a new part whether numbers depend on it"
 

@@ -9,16 +9,16 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from longtail.data.dataset import Dataset, split_of
-from longtail.data.inspection import Sample
-from longtail.data.near_duplicates import (
+from longtail.inspection.near_duplicates import (
     LEAST_LIKENESS,
     MOST_BITS,
     comparable,
     likenesses,
     near_duplicates,
 )
-from longtail.data.perceptual import closest_pairs, perceptual_hash
-from longtail.data.thumbnails import grey_thumbnails, shrunk
+from longtail.inspection.perceptual import closest_pairs, perceptual_hash
+from longtail.inspection.summary import Sample
+from longtail.inspection.thumbnails import grey_thumbnails, shrunk
 
 
 def photos(count: int, seed: int = 0, side: int = 40) -> np.ndarray:

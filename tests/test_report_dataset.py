@@ -12,13 +12,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from longtail.cli.data import app
-from longtail.cli.dataset_facts import MOST_GROUPS, facts_of
 from longtail.data.dataset import Dataset, Split, split_of
-from longtail.data.inspection import Sample, inspect
 from longtail.data.load import load_dataset
-from longtail.data.near_duplicates import NearDuplicates, NearPair, comparable, near_duplicates
-from longtail.data.oddities import constant_columns, odd_samples, odd_sizes
 from longtail.errors import DataError, UsageError
+from longtail.inspection.facts import MOST_GROUPS, facts_of
+from longtail.inspection.near_duplicates import (
+    NearDuplicates,
+    NearPair,
+    comparable,
+    near_duplicates,
+)
+from longtail.inspection.oddities import constant_columns, odd_samples, odd_sizes
+from longtail.inspection.summary import Sample, inspect
 from longtail.report.dataset import dataset_page, unreadable_page
 from report_runs import HOSTILE
 

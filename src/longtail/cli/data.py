@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from longtail.data.dataset import Dataset
-    from longtail.data.inspection import FileNames, Inspection
+    from longtail.inspection.summary import FileNames, Inspection
 
 app = typer.Typer(
     help="Look at data, or cut them to a long tail.", no_args_is_help=True, rich_markup_mode=None
@@ -31,10 +31,10 @@ def inspect(
     ] = None,
 ) -> None:
     """Show class counts, imbalance, unreadable files and identical pictures."""
-    from longtail.data.inspection import inspect as inspect_dataset
-    from longtail.data.inspection import look_at_files, render
     from longtail.data.load import SOURCES, load_dataset
     from longtail.data.sources.folder import file_names
+    from longtail.inspection.summary import inspect as inspect_dataset
+    from longtail.inspection.summary import look_at_files, render
 
     if html is not None:
         _check_place(html)
@@ -72,8 +72,8 @@ def _write(
     sizes: Mapping[str, tuple[int, int]],
 ) -> None:
     """Near-duplicates take seconds, so they are looked for with a page only."""
-    from longtail.cli.dataset_facts import facts_of
-    from longtail.data.near_duplicates import comparable, near_duplicates
+    from longtail.inspection.facts import facts_of
+    from longtail.inspection.near_duplicates import comparable, near_duplicates
     from longtail.record import write_atomically
     from longtail.report.dataset import dataset_page
 

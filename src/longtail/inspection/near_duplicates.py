@@ -1,9 +1,9 @@
 """Near-duplicates: pictures of one shot that differ in brightness, compression or a pixel's shift.
 
-Hashes propose pairs (`longtail.data.perceptual`); pixels decide. A pair stays if the grey pictures
-correlate, and so do their edges: two cans on one table correlate at 0.9 as pictures and at 0.45 as
-edges. Shifts of up to two pixels are tried. The limits were chosen by looking at pairs of CIFAR-10
-and CIFAR-100 at every distance.
+Hashes propose pairs (`longtail.inspection.perceptual`); pixels decide. A pair stays if the grey
+pictures correlate, and so do their edges: two cans on one table correlate at 0.9 as pictures and at
+0.45 as edges. Shifts of up to two pixels are tried. The limits were chosen by looking at pairs of
+CIFAR-10 and CIFAR-100 at every distance.
 
 What to expect of it: on CIFAR-10, of the 243 test pictures that people judged to be near-duplicates
 of a train picture (ciFAIR, Barz and Denzler 2020, found by a learned feature) it finds 141, and 66
@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.data.dataset import Dataset
-from longtail.data.inspection import Sample, samples_of, splits_of
-from longtail.data.perceptual import closest_pairs, perceptual_hash
-from longtail.data.thumbnails import grey_thumbnails
+from longtail.inspection.perceptual import closest_pairs, perceptual_hash
+from longtail.inspection.summary import Sample, samples_of, splits_of
+from longtail.inspection.thumbnails import grey_thumbnails
 
 MOST_BITS = 10
 LEAST_LIKENESS = 0.85

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.data.dataset import Dataset
-from longtail.data.inspection import FileNames, Inspection, Sample, splits_of
-from longtail.data.near_duplicates import NearDuplicates, NearPair
-from longtail.data.oddities import constant_columns, odd_samples, odd_sizes
-from longtail.data.thumbnails import SIDE, shrunk
+from longtail.inspection.near_duplicates import NearDuplicates, NearPair
+from longtail.inspection.oddities import constant_columns, odd_samples, odd_sizes
+from longtail.inspection.summary import FileNames, Inspection, Sample, splits_of
+from longtail.inspection.thumbnails import SIDE, shrunk
 from longtail.report.dataset import Copies, DatasetFacts, Found, Shown
 
 RAREST, OF_EACH = 8, 8

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.data.dataset import Dataset, Split
-from longtail.data.inspection import Sample, samples_of, splits_of
-from longtail.data.thumbnails import grey_thumbnails
+from longtail.inspection.summary import Sample, samples_of, splits_of
+from longtail.inspection.thumbnails import grey_thumbnails
 
 # Of 255 grey levels. In CIFAR-10 and CIFAR-100 fewer than 2 pictures in 1,000 lie beyond one.
 LEAST_CONTRAST = 8
