@@ -30,10 +30,11 @@
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
 
-  // A number is saved as it is, not as it is shown: without separators, with all its digits.
+  // A number is saved as it is, not as it is shown: without separators, with all its digits. What is
+  // more than a number, such as a mean with its deviation, is saved as shown.
   const asCell = (cell) => {
-    const isNumber = cell.classList.contains("number");
     const text = cell.textContent.trim();
+    const isNumber = cell.classList.contains("number") && /^([+-]?[\d.,]+|–)$/.test(text);
     return asField(isNumber ? cell.dataset.value ?? text : text, isNumber);
   };
 
