@@ -72,6 +72,9 @@ def test_a_row_has_the_mean_and_deviation_of_its_seeds(tmp_path):
     assert sorted(shown) == sorted(
         f"{100 * balanced(r):.1f}" for rs in folders.values() for r in rs
     )
+    keys = page.sorted_by("every-run", "balanced")
+    values = [100 * balanced(run) for runs in folders.values() for run in runs]
+    assert sorted(keys) == pytest.approx(sorted(values))
 
 
 def test_only_what_may_be_compared_stands_in_one_table(tmp_path, drawn):
