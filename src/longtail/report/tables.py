@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from longtail.prior import Group
+from longtail.prior import GROUPS, Group
 from longtail.report.words import percent
 
 
@@ -63,6 +63,15 @@ class Table:
     label: str
     columns: Sequence[Column]
     lines: Sequence[Sequence[Cell]]
+
+
+def group_cell(group: Group) -> Cell:
+    """A group with its mark; many sorts first and few last.
+
+    >>> group_cell("few")
+    Cell(text='few', value=2, group='few', links=())
+    """
+    return Cell(group, GROUPS.index(group), group)
 
 
 def share(fraction: float | None) -> Cell:

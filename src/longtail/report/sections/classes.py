@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from longtail.metrics import class_auroc, precision, wilson_interval
-from longtail.prior import GROUPS
 from longtail.report.page import Section, render
-from longtail.report.tables import Cell, Column, Table, number, share
+from longtail.report.tables import Cell, Column, Table, group_cell, number, share
 from longtail.report.view import Floats, Ints, RunView
 
 _MISSING = Cell("–", np.nan)
@@ -46,8 +45,7 @@ def most_taken_for(confusion: Ints, order: Ints) -> tuple[Ints, Floats]:
 def _columns(view: RunView) -> Iterator[tuple[Column, Sequence[Cell]]]:
     """Each column with its cells by class id."""
     yield Column("class", number=False, wide=True), list(map(Cell, view.class_names))
-    marks = [Cell(group, GROUPS.index(group), group) for group in view.groups]
-    yield Column("group", number=False), marks
+    yield Column("group", number=False), list(map(group_cell, view.groups))
     yield Column("train"), _counts(view.counts)
     if view.confusion is None:
         yield Column("recall, %"), _shares(view.per_class)
