@@ -65,6 +65,12 @@ def test_the_view_has_what_the_folder_has(run):
     np.testing.assert_allclose(view.probabilities.sum(1), 1)
     assert (np.diff(view.counts[view.order]) <= 0).all()
     assert view.groups == ("many",) * 4 + ("medium",) * 3 + ("few",) * 3
+    assert {group: ids.tolist() for group, ids in view.members.items()} == {
+        "many": [0, 1, 2, 3],
+        "medium": [4, 5, 6],
+        "few": [7, 8, 9],
+    }
+    assert view.tested.tolist() == [20] * 10
 
 
 def test_without_a_test_split_the_hold_out_is_shown(tmp_path):

@@ -18,7 +18,7 @@ from longtail.metrics import (
     picture_interval,
 )
 from longtail.prior import Group
-from longtail.report.view import Ints, RunView
+from longtail.report.view import Ints, RunView, same_samples
 
 Metric = Callable[[Ints], float]
 
@@ -55,10 +55,7 @@ def calibration_error(view: RunView) -> float | None:
 
 def comparable(view: RunView) -> bool:
     """Whether run and baseline were measured on the very same samples."""
-    if view.predictions is None or view.baseline is None or view.baseline.predictions is None:
-        return False
-    ours, base = view.predictions, view.baseline.predictions
-    return np.array_equal(ours.index, base.index) and np.array_equal(ours.labels, base.labels)
+    return view.baseline is not None and same_samples(view, view.baseline)
 
 
 def _metrics(view: RunView) -> Iterator[tuple[str, float | None, Metric]]:

@@ -77,6 +77,19 @@ class RunView:
         return tuple(map(group_of, self.counts.tolist()))
 
     @functools.cached_property
+    def members(self) -> dict[Group, Ints]:
+        """Class ids of each group that has a class, many first, int64 [k] rising."""
+        groups = np.asarray(self.groups)
+        return {group: np.flatnonzero(groups == group) for group in self.present_groups}
+
+    @functools.cached_property
+    def tested(self) -> Ints | None:
+        """Samples of each class on the shown split, int64 [c]; None without predictions."""
+        if self.predictions is None:
+            return None
+        return np.bincount(self.predictions.labels, minlength=len(self.counts)).astype(np.int64)
+
+    @functools.cached_property
     def order(self) -> Ints:
         """Class ids from head to tail, of equal counts the smaller id first, int64 [c]."""
         return np.argsort(-self.counts, kind="stable")
@@ -117,6 +130,14 @@ class RunView:
     def split_name(self) -> str:
         """The split in words."""
         return "test" if self.split == "test" else "hold-out"
+
+
+def same_samples(first: RunView, second: RunView) -> bool:
+    """Whether two runs on the same data both have predictions, and of the very same samples."""
+    a, b = first.predictions, second.predictions
+    if a is None or b is None:
+        return False
+    return np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels)
 
 
 def open_run(folder: Path, map_points: int = POINTS) -> RunView:

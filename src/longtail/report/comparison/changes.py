@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.metrics.intervals import check_confidence
-from longtail.report.view import Floats, Ints, RunView
+from longtail.report.view import Floats, Ints, RunView, same_samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +33,6 @@ class Changes:
         parts = (self.total, self.mistakes, self.mended, self.broken)
         total, mistakes, mended, broken = (int(part[ids].sum()) for part in parts)
         return total, mistakes, mended, broken
-
-
-def same_samples(first: RunView, second: RunView) -> bool:
-    """Whether two runs on the same data both have predictions, and of the very same samples."""
-    a, b = first.predictions, second.predictions
-    if a is None or b is None:
-        return False
-    return np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels)
 
 
 def changes(view: RunView, base: RunView) -> Changes | None:

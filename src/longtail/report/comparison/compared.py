@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from longtail.report.baseline import METHOD, same_data
-from longtail.report.comparison.changes import same_samples
 from longtail.report.rows import Row, rows_of
-from longtail.report.view import RunView
+from longtail.report.view import RunView, same_samples
 from longtail.report.words import listed, plural
 
 

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from longtail.metrics import PictureInterval, picture_difference
-from longtail.report.comparison.changes import same_samples
 from longtail.report.comparison.compared import Compared, Pair, pairs_of
 from longtail.report.judged import Judged, judged
 from longtail.report.rows import Row
+from longtail.report.view import same_samples
 from longtail.report.words import interval
 
 JUDGED_BY = "balanced_accuracy"
