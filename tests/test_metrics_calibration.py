@@ -63,6 +63,18 @@ def test_the_calibration_error_equals_a_loop_with_half_open_bins():
     assert metrics.expected_calibration_error(probabilities, labels, 4) == pytest.approx(total)
 
 
+def test_reliability_is_the_means_of_the_bins_that_hold_a_picture():
+    draw = np.random.default_rng(0)
+    largest = np.concatenate([0.5 + draw.random(200) / 2, [1.0, 8 / 15, 9 / 15]])
+    labels = draw.integers(0, 2, len(largest))
+    found = metrics.reliability(np.stack([largest, 1 - largest], axis=1), labels)
+    bins = [(largest > m / 15) & (largest <= (m + 1) / 15) for m in range(15)]
+    held = [inside for inside in bins if inside.any()]
+    assert found.number.tolist() == [inside.sum() for inside in held]
+    assert found.confidence == pytest.approx([largest[inside].mean() for inside in held])
+    assert found.accuracy == pytest.approx([(labels[inside] == 0).mean() for inside in held])
+
+
 def test_one_bin_is_the_gap_of_the_means_and_many_can_only_add():
     probabilities, labels = softmax(made_up()[0]), made_up()[1]
     gap = abs(probabilities.max(axis=1).mean() - (probabilities.argmax(axis=1) == labels).mean())
@@ -72,11 +84,14 @@ def test_one_bin_is_the_gap_of_the_means_and_many_can_only_add():
 
 def test_groups_are_measured_on_the_pictures_of_their_true_classes():
     probabilities, labels = softmax(made_up()[0]), made_up()[1]
-    found = metrics.group_calibration_error(probabilities, labels, COUNTS)
+    found = metrics.group_reliability(probabilities, labels, COUNTS)
+    errors = metrics.group_calibration_error(probabilities, labels, COUNTS)
+    assert list(found) == ["many", "medium", "few"]
     for group, classes in {"many": (0, 3), "medium": (1,), "few": (2,)}.items():
         mask = [label in classes for label in labels]
-        expected = metrics.expected_calibration_error(probabilities[mask], labels[mask])
-        assert found[group] == pytest.approx(expected)
+        expected = metrics.reliability(probabilities[mask], labels[mask])
+        np.testing.assert_allclose(found[group], expected)
+        assert errors[group] == pytest.approx(expected.error)
 
 
 def test_a_group_without_a_picture_has_no_calibration_error():

@@ -1,9 +1,12 @@
 """Metrics for the tail: pure functions on numpy arrays, all fractions in [0, 1]."""
 
 from longtail.metrics.calibration import (
+    Reliability,
     expected_calibration_error,
     fit_temperature,
     group_calibration_error,
+    group_reliability,
+    reliability,
 )
 from longtail.metrics.confusion import (
     absent_classes,
@@ -64,6 +67,7 @@ __all__ = [
     "Geometry",
     "Paired",
     "PictureInterval",
+    "Reliability",
     "ShiftedPrior",
     "SplitMetrics",
     "Spread",
@@ -82,6 +86,7 @@ __all__ = [
     "geometry_of",
     "group_accuracy",
     "group_calibration_error",
+    "group_reliability",
     "harmonic_mean_accuracy",
     "holm",
     "is_ranked",
@@ -91,6 +96,7 @@ __all__ = [
     "picture_difference",
     "picture_interval",
     "precision",
+    "reliability",
     "shared_differences",
     "shifted_priors",
     "smallest_difference",

@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 POINTS = 3000
 # Fewer have no neighbourhood to speak of.
 FEWEST = 4
-PERPLEXITY = 30.0
+_PERPLEXITY = 30.0
 _ANGLE = 0.7
 
 
@@ -70,14 +70,22 @@ def _some(positions: Ints, number: int, seed: tuple[int, int]) -> Ints:
     return np.random.default_rng(seed).permutation(positions)[:number]
 
 
+def perplexity_of(points: int) -> float:
+    """The perplexity of a map of so many points: 30, or a third of the others where they are few.
+
+    >>> perplexity_of(3000), perplexity_of(31)
+    (30.0, 10.0)
+    """
+    return min(_PERPLEXITY, (points - 1) / 3)
+
+
 def tsne_map(embeddings: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.float32]:
     """Where t-SNE puts each embedding in the plane, float32 [n, 2].
 
     Rows are normalised, so near means a high cosine, as it does to the losses. It starts from the
-    first two principal components, with perplexity 30, or a third of the other points where they
-    are few. The same seed gives the same map on one machine, bit for bit, however many threads it
-    is given. Only who is near whom means something: not the sizes of the clusters, not the gaps
-    between them, not the axes.
+    first two principal components, with the perplexity of `perplexity_of`. The same seed gives the
+    same map on one machine, bit for bit, however many threads it is given. Only who is near whom
+    means something: not the sizes of the clusters, not the gaps between them, not the axes.
 
     By scikit-learn, which is there anyway. One thread: two of them wait for each other
     a thousand times in a busy loop, and on a machine that does something else as well they cost
@@ -95,7 +103,7 @@ def tsne_map(embeddings: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.float32
     unit = unit_rows(embeddings)
     if len(unit) < FEWEST:
         raise DataError(f"A map of {len(unit)} points shows nothing; at least {FEWEST} are needed.")
-    perplexity = min(PERPLEXITY, (len(unit) - 1) / 3)
+    perplexity = perplexity_of(len(unit))
     tsne = TSNE(init="pca", perplexity=perplexity, angle=_ANGLE, random_state=seed)
     with threadpool_limits(1):
         return np.asarray(tsne.fit_transform(unit.astype(np.float32)), np.float32)

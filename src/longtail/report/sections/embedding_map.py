@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longtail.metrics import Geometry
-from longtail.metrics.embedding import PERPLEXITY
+from longtail.metrics.embedding import perplexity_of
 from longtail.metrics.geometry import NEIGHBOURS
 from longtail.prior import GROUPS
 from longtail.report.figures.embedding_map import bare_map
@@ -62,7 +62,7 @@ def embedding_map(view: RunView) -> Section | None:
         readings=list(readings(numbers)),
         numbers=numbers,
         step=step,
-        perplexity=min(PERPLEXITY, (len(mapped.points) + len(mapped.prototypes) - 1) / 3),
+        perplexity=perplexity_of(len(mapped.points) + len(mapped.prototypes)),
     )
     return Section("map", _TITLE, html, {"map-data": _data(view, mapped)})
 
