@@ -18,16 +18,17 @@ from longtail.errors import CheckpointError, printable
 from longtail.experiments import table
 from longtail.metrics import expected_calibration_error, picture_difference, smallest_difference
 from longtail.record import read_predictions, read_record
-from longtail.report.comparison import comparison, open_runs
+from longtail.report.comparison import comparison
 from longtail.report.comparison.changes import changes, paired_interval
 from longtail.report.comparison.compared import compared
 from longtail.report.judged import judged, sensitivity
 from longtail.report.rows import rows_of
+from longtail.report.runs import open_runs
 from report_runs import HOSTILE
 from report_tables import Page
 
 make_run = functools.partial(report_runs.make_run, embeddings=False, thumbnails=False)
-DRAWING = ("comparison.overview", "comparison.classes", "comparison.curves", "curves")
+DRAWING = ("comparison.overview", "comparison.classes", "comparison.curves")
 COUNTS = report_runs.counts_of(10)[::-1]  # the rarest first: no page may take ids for ranks
 SKILL = {"ce": 0.6, "rcl": 0.75, "bcl": 0.62}
 

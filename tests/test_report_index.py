@@ -14,9 +14,11 @@ import pytest
 import report_runs
 from longtail.errors import printable
 from longtail.record import read_predictions, read_record
-from longtail.report.found import find_runs
 from longtail.report.index import index
+from longtail.report.runs import find_runs
+from longtail.report.sections.training import training
 from longtail.report.unfinished import unfinished
+from longtail.report.view import open_run
 from report_tables import Page
 
 make_run = functools.partial(
@@ -159,13 +161,9 @@ def test_what_has_no_result_is_listed_with_what_it_is(tmp_path, drawn):
     listed = dict(
         zip(page.column("unfinished-runs", "run"), page.tables["unfinished-runs"][1:], strict=True)
     )
-    assert listed["stopped"][1:] == [
-        "unfinished",
-        "No record yet: it runs, or it was stopped; 8 epochs are logged.",
-    ]
-    assert "no epoch is logged" in listed["begun"][2]
-    assert listed["damaged"][1] == "damaged"
-    assert "not a run record" in listed["damaged"][2]
+    assert listed["stopped"][1].startswith("this run has not finished: 8 epochs are logged")
+    assert "no epoch is logged" in listed["begun"][1]
+    assert listed["damaged"][1].startswith("record.json: not a run record")
     assert str(tmp_path) not in page.text
     assert "rows-1" not in page.tables
 
@@ -224,9 +222,12 @@ def test_nothing_to_show_of_an_unfinished_run_is_none(tmp_path):
         "null",
         '{"epoch": "x", "loss": 1, "terms": {}}',
         '{"epoch": 2}',
+        '{"epoch": 2, "loss": 1}',
         '{"epoch": 2, "loss": "1", "terms": {}}',
         '{"epoch": 2, "loss": 1, "terms": 3}',
+        '{"epoch": 2, "loss": 1, "terms": {"logit": "x"}}',
         '{"epoch": 2, "loss": 1, "terms": {}, "accuracy": 3}',
+        '{"epoch": 2, "loss": 1, "terms": {}, "accuracy": {"few": []}}',
     ],
 )
 def test_lines_that_training_did_not_write_are_left_out(tmp_path, line):
@@ -235,6 +236,29 @@ def test_lines_that_training_did_not_write_are_left_out(tmp_path, line):
     page = Page(unfinished(tmp_path, "Damaged."))
     assert page.column("log-table", "epoch") == ["1"]
     assert page.column("log-table", "loss") == ["–"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "5",
+        '{"epoch": 9, "loss": 1}',
+        '{"epoch": 9, "loss": null, "terms": {}}',
+        '{"epoch": 9, "loss": 1, "terms": {}, "accuracy": {"balanced_accuracy": null}}',
+    ],
+)
+def test_a_finished_run_is_shown_whatever_its_log_holds(tmp_path, line, monkeypatch):
+    monkeypatch.setattr("longtail.report.sections.training.inline", lambda _, name, label: label)
+    folder = make_run(tmp_path / "run")
+    before = training(open_run(folder)).html
+    text = (folder / "log.jsonl").read_text()
+    (folder / "log.jsonl").write_text(f"{line}\n{text}{line}\n")
+    after = training(open_run(folder)).html
+    assert "after epoch 8" in before
+    assert "after epoch 8" in after
+    assert before.replace("to 1 in", "") == after.replace("Loss over 9", "Loss over 8").replace(
+        "from 1 in", "from 2.75 in"
+    ).replace("to 1 in", "")
 
 
 def test_a_configuration_alone_is_shown_and_is_no_markup(tmp_path):

@@ -60,7 +60,9 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     @functools.cache
     def made(classes: int) -> Path:
         folder = makers[classes](root / f"of-{classes}")
-        (folder / "report.html").write_text(report(open_run(folder, MAP_POINTS)), encoding="utf-8")
+        (folder / "report.html").write_text(
+            report(open_run(folder, map_points=MAP_POINTS)), encoding="utf-8"
+        )
         return folder
 
     return made

@@ -50,9 +50,8 @@ class Row:
 
 def tested(record: Record) -> SplitMetrics:
     """The metrics that a table shows: on test, or on the hold-out where there is no test split."""
-    metrics = record.metrics.test or record.metrics.holdout
-    assert metrics is not None
-    return metrics
+    assert record.metrics.shown is not None
+    return record.metrics.shown
 
 
 def tables_of(entries: Sequence[Entry], baseline: str) -> dict[str, list[Row]]:

@@ -170,8 +170,12 @@ def _not_predictions(path: str | os.PathLike[str], problem: str) -> str:
     return f"{path}: not a predictions file ({problem}). Type: longtail evaluate RUN DATA"
 
 
-def read_predictions(path: str | os.PathLike[str]) -> Predictions:
+def read_predictions(path: str | os.PathLike[str], *, thumbnails: bool = True) -> Predictions:
     """Read what `Predictions.write` wrote; never unpickles.
+
+    Args:
+        path: of the file.
+        thumbnails: False leaves them unread, 30 MB of ten thousand samples.
 
     Raises:
         CheckpointError: missing, half-written or corrupt.
@@ -180,9 +184,12 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     try:
         with np.load(content, allow_pickle=False) as archive:
             arrays: dict[str, Any] = {
-                name: None if a.ndim == 0 else a for name, a in archive.items()
+                name: archive[name] if thumbnails or name != "thumbnails" else _NONE
+                for name in archive.files
             }
-        predictions = Predictions(**arrays)
+        predictions = Predictions(
+            **{name: None if array.ndim == 0 else array for name, array in arrays.items()}
+        )
         problem = _problem(predictions)
     except _CORRUPT as error:
         problem = str(error) or type(error).__name__

@@ -46,6 +46,11 @@ class RunMetrics:
     test: SplitMetrics | None
     holdout: SplitMetrics | None
 
+    @property
+    def shown(self) -> SplitMetrics | None:
+        """What tables and pages show: on test, or on the hold-out where there is no test split."""
+        return self.test or self.holdout
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BestOnTest:

@@ -7,7 +7,7 @@ from longtail.errors import CheckpointError, UsageError
 from longtail.record import Record, read_record
 from longtail.report.view import RunView, open_run
 
-METHOD = "ce"
+BASELINE = "ce"
 _SHARED_SETTINGS = ("epochs", "batch_size")
 
 
@@ -26,8 +26,9 @@ def with_baseline(view: RunView, folder: Path | None = None) -> RunView:
     """
     if folder is None:
         folder = _beside(view)
-        return view if folder is None else dataclasses.replace(view, baseline=open_run(folder))
-    baseline = open_run(folder)
+        if folder is None:
+            return view
+    baseline = open_run(folder, pictures=False)
     if not same_data(view.record, baseline.record):
         raise UsageError(
             f"{folder} was trained on {baseline.record.data.name} with another hash, cut or "
@@ -51,7 +52,7 @@ def same_data(first: Record, second: Record) -> bool:
 
 def _beside(view: RunView) -> Path | None:
     """The first folder beside the run, by name, that can serve."""
-    if view.record.method == METHOD:
+    if view.record.method == BASELINE:
         return None
     for path in sorted(view.folder.resolve().parent.glob("*/record.json")):
         try:
@@ -65,7 +66,7 @@ def _beside(view: RunView) -> Path | None:
 
 def _serves(candidate: Record, record: Record) -> bool:
     return (
-        candidate.method == METHOD
+        candidate.method == BASELINE
         and same_data(candidate, record)
         and all(
             getattr(candidate, name) == getattr(record, name)

@@ -11,9 +11,9 @@ from longtail.prior import GROUPS
 from longtail.report.figures import rows as rows_figure
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
-from longtail.report.found import DEPTH, Found, Unfinished, find_runs
 from longtail.report.page import Section, page, render
 from longtail.report.rows import Row, means, rows_of
+from longtail.report.runs import DEPTH, RunsFound, Unfinished, find_runs
 from longtail.report.tables import Cell, Column, Link, Table, number, share
 from longtail.report.view import RunView
 from longtail.report.words import plural
@@ -43,7 +43,7 @@ def index(folder: Path, out: Path | None = None) -> str:
     )
 
 
-def _sections(found: Found, start: Path) -> Iterator[Section]:
+def _sections(found: RunsFound, start: Path) -> Iterator[Section]:
     for place, views in enumerate(_tables(found.finished), 1):
         yield _table_section(place, views, start)
     if found.unfinished:
@@ -138,9 +138,8 @@ def _figure(place: int, rows: Sequence[Row]) -> Shown:
 
 
 def _unfinished_table(runs: Sequence[Unfinished], start: Path) -> Table:
-    columns = [Column("run", number=False, wide=True), Column("it is", number=False)]
-    columns += [Column("because", number=False, wide=True)]
-    lines = [[_run(r.folder, start), Cell(r.state), Cell(printable(r.why))] for r in runs]
+    columns = [Column(title, number=False, wide=True) for title in ("run", "because")]
+    lines = [[_run(run.folder, start), Cell(printable(run.why))] for run in runs]
     return Table("unfinished-runs", "Runs without a result", columns, lines)
 
 

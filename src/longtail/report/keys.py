@@ -18,7 +18,8 @@ from longtail.metrics import (
     picture_interval,
 )
 from longtail.prior import Group
-from longtail.report.view import Ints, RunView, same_samples
+from longtail.report.arrays import Ints
+from longtail.report.view import RunView, same_samples
 
 Metric = Callable[[Ints], float]
 

@@ -3,10 +3,9 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from longtail.errors import CheckpointError, printable
 from longtail.metrics import confusion_matrix, per_class_accuracy
@@ -17,17 +16,19 @@ from longtail.record import (
     Predictions,
     Record,
     SplitMetrics,
-    read_lines,
     read_predictions,
     read_record,
 )
+from longtail.report.arrays import Floats, Ints
+from longtail.report.epochs import Epoch, read_epochs
 
 if TYPE_CHECKING:
     from longtail.report.mapped import EmbeddingMap
 
+MARKS = ("record.json", "config.json", "log.jsonl")
+"""Files that a training leaves; one of them makes a folder a run's."""
+
 Split = Literal["test", "holdout"]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,7 @@ class RunView:
         record: its `record.json`.
         split: what is shown: "test", or "holdout" where the data have no test split.
         metrics: of that split, from the record.
-        predictions: of that split; None where they are missing or damaged.
-        log: the epochs' lines, oldest first.
+        predictions: of that split; None where they are missing, damaged or were not asked for.
         problems: what could not be read, in sentences.
         baseline: a run of cross-entropy that differs in nothing but the method; None without one.
         map_points: samples on the embedding map, at most.
@@ -50,9 +50,8 @@ class RunView:
     record: Record
     split: Split
     metrics: SplitMetrics
-    predictions: Predictions | None
-    log: tuple[dict[str, Any], ...]
-    problems: tuple[str, ...]
+    predictions: Predictions | None = None
+    problems: tuple[str, ...] = ()
     baseline: "RunView | None" = None
     map_points: int = POINTS
 
@@ -60,6 +59,11 @@ class RunView:
     def name(self) -> str:
         """The folder's name, without control characters."""
         return printable(self.folder.resolve().name)
+
+    @functools.cached_property
+    def log(self) -> tuple[Epoch, ...]:
+        """The epochs that were logged, oldest first."""
+        return tuple(read_epochs(self.folder))
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -140,12 +144,16 @@ def same_samples(first: RunView, second: RunView) -> bool:
     return np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels)
 
 
-def open_run(folder: Path, map_points: int = POINTS) -> RunView:
+def open_run(
+    folder: Path, *, map_points: int = POINTS, predictions: bool = True, pictures: bool = True
+) -> RunView:
     """Read a finished run.
 
     Args:
         folder: where it lies.
         map_points: samples on its embedding map, at most.
+        predictions: False leaves them unread: tables of many runs need the records alone.
+        pictures: False leaves the thumbnails unread.
 
     Raises:
         CheckpointError: there is no such folder, no finished run in it, or its record is damaged.
@@ -156,53 +164,56 @@ def open_run(folder: Path, map_points: int = POINTS) -> RunView:
     if not (folder / "record.json").exists():
         raise CheckpointError(f"{folder}: {_unfinished(folder)}")
     record = read_record(folder / "record.json")
-    split: Split = "test" if record.metrics.test is not None else "holdout"
-    metrics = record.metrics.test or record.metrics.holdout
+    metrics = record.metrics.shown
     if metrics is None:
         raise CheckpointError(
             f"{folder}: this run was measured on nothing: its data have neither a test split nor "
             "a hold-out. Type: longtail evaluate RUN DATA"
         )
-    predictions, problems = _predictions(folder, split, record, metrics)
-    return RunView(
+    view = RunView(
         folder=folder,
         record=record,
-        split=split,
+        split="test" if record.metrics.test is not None else "holdout",
         metrics=metrics,
-        predictions=predictions,
-        log=tuple(read_lines(folder / "log.jsonl")),
-        problems=tuple(problems),
         map_points=map_points,
     )
+    return _with_predictions(view, pictures) if predictions else view
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a training has begun here."""
+    return any((folder / name).is_file() for name in MARKS)
 
 
 def _unfinished(folder: Path) -> str:
-    lines = read_lines(folder / "log.jsonl")
-    if lines:
-        return (
-            f"this run has not finished: {lines[-1]['epoch']} epochs are logged and there is no "
-            "record.json. Go on with its train command and --resume."
-        )
-    return "no run has finished here; name a folder that `longtail train` wrote."
+    """What is there where there is no record, as a sentence."""
+    if not is_run(folder):
+        return "no run has finished here; name a folder that `longtail train` wrote."
+    logged = len(read_epochs(folder))
+    epochs = "1 epoch is" if logged == 1 else f"{logged:,} epochs are" if logged else "no epoch is"
+    return (
+        f"this run has not finished: {epochs} logged and there is no record.json. If it was "
+        "stopped, go on with its train command and --resume."
+    )
 
 
-def _predictions(
-    folder: Path, split: Split, record: Record, metrics: SplitMetrics
-) -> tuple[Predictions | None, list[str]]:
+def _with_predictions(view: RunView, pictures: bool) -> RunView:
     """The predictions, if they are whole and are the ones that the record was measured on."""
-    path = folder / f"predictions-{split}.npz"
+    path = view.folder / f"predictions-{view.split}.npz"
     if not path.exists():
-        return None, [
+        problem = (
             f"{path.name} is not in the folder: what needs the single predictions (confusions, "
             "calibration, mistakes, the map) cannot be shown."
-        ]
+        )
+        return dataclasses.replace(view, problems=(problem,))
     try:
-        predictions = read_predictions(path)
+        predictions = read_predictions(path, thumbnails=pictures)
     except CheckpointError as error:
-        return None, [f"{path.name} cannot be read, and what needs it is not shown. {error}"]
-    if problem := _disagreement(predictions, record, metrics):
-        return None, [f"{path.name} {problem} It is not used."]
-    return predictions, []
+        problem = f"{path.name} cannot be read, and what needs it is not shown. {error}"
+        return dataclasses.replace(view, problems=(problem,))
+    if problem := _disagreement(predictions, view.record, view.metrics):
+        return dataclasses.replace(view, problems=(f"{path.name} {problem} It is not used.",))
+    return dataclasses.replace(view, predictions=predictions)
 
 
 def _disagreement(predictions: Predictions, record: Record, metrics: SplitMetrics) -> str:

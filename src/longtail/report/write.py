@@ -10,11 +10,11 @@ from longtail.metrics.embedding import POINTS
 from longtail.record import write_atomically
 from longtail.report.baseline import with_baseline
 from longtail.report.comparison import comparison
-from longtail.report.comparison.opened import open_runs
 from longtail.report.index import index
+from longtail.report.runs import open_runs
 from longtail.report.single import report
 from longtail.report.unfinished import unfinished
-from longtail.report.view import RunView, open_run
+from longtail.report.view import RunView, is_run, open_run
 
 PAGE, COMPARISON, INDEX = "report.html", "comparison.html", "index.html"
 
@@ -73,15 +73,10 @@ def _to(out: Path | None, looked: Looked) -> Looked:
 
 def _of_one(folder: Path, baseline: Path | None, map_points: int) -> Looked:
     try:
-        view = with_baseline(open_run(folder, map_points), baseline)
+        view = with_baseline(open_run(folder, map_points=map_points), baseline)
     except CheckpointError as error:
         return _unfinished(folder, error)
     return Looked(report(view), folder / PAGE, (view,), view.problems)
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a training has begun here."""
-    return any((folder / name).exists() for name in ("record.json", "config.json", "log.jsonl"))
 
 
 def _unfinished(folder: Path, error: CheckpointError) -> Looked:
@@ -115,8 +110,8 @@ def write_figures(view: RunView, folder: Path) -> list[Path]:
     Raises:
         DataError: the folder cannot be made.
     """
-    from longtail.report.figures import FIGURES
     from longtail.report.figures.svg import save
+    from longtail.report.run_figures import FIGURES
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from longtail.report.comparison.compared import Compared, compared
 from longtail.report.comparison.curves import curves, long_tail, test_priors
 from longtail.report.comparison.difference import differences
 from longtail.report.comparison.mended import mended
-from longtail.report.comparison.opened import open_runs
 from longtail.report.comparison.overview import overview
 from longtail.report.comparison.paired import paired
 from longtail.report.comparison.runs import runs
@@ -16,14 +15,12 @@ from longtail.report.page import Section, page
 from longtail.report.view import RunView
 from longtail.report.words import listed, plural
 
-__all__ = ["comparison", "open_runs"]
-
 
 def comparison(views: Sequence[RunView], problems: Sequence[str] = ()) -> str:
     """The page of several runs as HTML.
 
     Args:
-        views: at least one, from `open_runs`.
+        views: at least one, from `runs.open_runs`.
         problems: what could not be read, in sentences.
     """
     found = compared(views)

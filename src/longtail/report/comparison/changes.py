@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.metrics.intervals import check_confidence
-from longtail.report.view import Floats, Ints, RunView, same_samples
+from longtail.report.arrays import Floats, Ints
+from longtail.report.view import RunView, same_samples
 
 
 @dataclasses.dataclass(frozen=True)

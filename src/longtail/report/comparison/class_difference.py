@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from longtail.metrics.paired import paired_difference
+from longtail.report.arrays import Floats
 from longtail.report.comparison.changes import changes, paired_interval
 from longtail.report.comparison.compared import Pair, pairs_of
 from longtail.report.rows import Row
-from longtail.report.view import Floats
 
 _FEWEST_SAMPLES = 10
 

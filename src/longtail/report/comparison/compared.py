@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from longtail.report.baseline import METHOD, same_data
+from longtail.report.baseline import BASELINE, same_data
 from longtail.report.rows import Row, rows_of
 from longtail.report.view import RunView, same_samples
 from longtail.report.words import listed, plural
@@ -58,7 +58,7 @@ def compared(views: Sequence[RunView]) -> Compared:
     """
     rows = rows_of(views)
     alike = [row for row in rows if _same_test(row.first, rows[0].first)]
-    base = next((row for row in alike if row.first.record.method == METHOD), rows[0])
+    base = next((row for row in alike if row.first.record.method == BASELINE), rows[0])
     others = [row for row in alike if row is not base]
     strangers = [row for row in rows if row not in alike]
     return Compared(

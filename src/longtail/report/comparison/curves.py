@@ -1,16 +1,16 @@
 """Rows as lines over each other: training, accuracy by class size, other test distributions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from longtail.report.comparison.class_difference import recall
 from longtail.report.comparison.compared import Compared
-from longtail.report.curves import training_curves
 from longtail.report.figures.long_tail import long_tail_trends
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.test_priors import under_test_priors
+from longtail.report.figures.training import Lines, live_accuracy, losses
 from longtail.report.page import Section, render
 from longtail.report.rows import Row
 from longtail.report.view import RunView
@@ -54,13 +54,26 @@ def curves(comparison: Compared) -> Section | None:
     """Training of one run of each row; None where nothing was logged."""
     seed = comparison.base.first.record.seed
     shown = {row.short: _of_seed(row, seed) for row in comparison.rows[:SHOWN]}
-    figures = training_curves({name: view.log for name, view in shown.items()})
+    figures = list(_training_figures({name: v.log for name, v in shown.items() if v.log}))
     if not figures:
         return None
     seeds = {name: view.record.seed for name, view in shown.items()}
     others = ", ".join(f"{name} with seed {s}" for name, s in seeds.items() if s != seed)
     note = f"One run of each row, with seed {seed}{f' ({others})' if others else ''}."
     return _section("training", "Training", figures, note, comparison.rows)
+
+
+def _training_figures(logs: Mapping[str, Lines]) -> Iterator[Shown]:
+    """Live accuracy and loss over epochs, a line a row; of what was not logged none."""
+    watched = {
+        label: lines for label, lines in logs.items() if any("accuracy" in line for line in lines)
+    }
+    if watched:
+        svg = inline(live_accuracy(watched), "live-accuracy", "Accuracy during training by epoch")
+        yield Shown(svg, "Accuracy on the split that the run was watched on.")
+    if logs:
+        svg = inline(losses(logs), "losses", "Loss during training by epoch")
+        yield Shown(svg, "Loss; those of different methods do not measure the same.")
 
 
 def _of_seed(row: Row, seed: int) -> RunView:

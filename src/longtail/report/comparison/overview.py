@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from longtail.metrics import RANKED_FROM
 from longtail.prior import GROUPS
-from longtail.report.baseline import METHOD
+from longtail.report.baseline import BASELINE
 from longtail.report.comparison.compared import Compared
 from longtail.report.comparison.difference import Difference
 from longtail.report.figures import rows as rows_figure
@@ -96,7 +96,7 @@ def _baseline(comparison: Compared) -> str:
         return "No two rows can be held against each other."
     why = (
         "the cross-entropy among them"
-        if base.first.record.method == METHOD
+        if base.first.record.method == BASELINE
         else "the first that was named, since none of them is cross-entropy on the same data"
     )
     others = listed([row.label for row in comparison.others])

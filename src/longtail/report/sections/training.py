@@ -1,10 +1,12 @@
 """How the training went: the loss and the live accuracy, epoch by epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from longtail.report.figures.of_run import live_accuracy_of, losses_of
+from longtail.record import Record
+from longtail.report.epochs import Epoch
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
+from longtail.report.figures.training import live_accuracy, losses
 from longtail.report.page import Section, render
 from longtail.report.view import RunView
 from longtail.report.words import percent, plural
@@ -14,53 +16,65 @@ _SPLITS = {"test": "test", "holdout": "the hold-out"}
 
 def training(view: RunView) -> Section | None:
     """Both curves, each where it was logged; None without a log."""
-    figures = list(_figures(view))
+    figures = list(training_figures(view.log, _decided(view.record)))
     if not figures:
         return None
     html = render("sections/training.html.j2", figures=figures)
     return Section("training", "Training", html)
 
 
-def _figures(view: RunView) -> Iterator[Shown]:
-    if (figure := live_accuracy_of(view)) is not None:
-        yield Shown(inline(figure, "live-accuracy", _accuracy_label(view)), _decided(view))
-    if (figure := losses_of(view)) is not None:
-        first, last = view.log[0], view.log[-1]
-        label = (
-            f"Loss over {plural(last['epoch'], 'epoch')}: from {first['loss']:.3g} in the first "
-            f"that is logged to {last['loss']:.3g} in the last"
-        )
-        yield Shown(inline(figure, "loss", label), _of_what(view))
+def training_figures(log: Sequence[Epoch], decided: str = "") -> Iterator[Shown]:
+    """Live accuracy and loss of one run; of what was not logged none.
+
+    Args:
+        log: the epochs, oldest first.
+        decided: what the live accuracy decided, as a sentence.
+    """
+    measured = [line for line in log if _balanced(line) is not None]
+    if measured:
+        svg = inline(live_accuracy({"": log}), "live-accuracy", _accuracy_label(measured))
+        yield Shown(svg, f"{_what_was_watched(measured)} {decided}".rstrip())
+    counted = [line for line in log if line["loss"] is not None]
+    if counted:
+        yield Shown(inline(losses({"": log}), "loss", _loss_label(counted)), _of_what(log))
 
 
-def _accuracy_label(view: RunView) -> str:
+def _balanced(line: Epoch) -> float | None:
+    found: float | None = line.get("accuracy", {}).get("balanced_accuracy")
+    return found
+
+
+def _accuracy_label(measured: Sequence[Epoch]) -> str:
     """The last measured accuracy, and the best."""
-    measured = [
-        (line["accuracy"]["balanced_accuracy"], line["epoch"])
-        for line in view.log
-        if "accuracy" in line
-    ]
-    best, epoch = max(measured)
+    last, best = measured[-1], max(measured, key=lambda line: _balanced(line) or 0)
     return (
-        f"Balanced accuracy during training: {percent(measured[-1][0])} % after epoch "
-        f"{measured[-1][1]}, at most {percent(best)} % after epoch {epoch}"
+        f"Balanced accuracy during training: {percent(_balanced(last))} % after epoch "
+        f"{last['epoch']}, at most {percent(_balanced(best))} % after epoch {best['epoch']}"
     )
 
 
-def _decided(view: RunView) -> str:
-    """What was measured, and what it decided."""
-    record = view.record
-    split = next(line["split"] for line in view.log if "accuracy" in line)
+def _loss_label(counted: Sequence[Epoch]) -> str:
+    first, last = counted[0], counted[-1]
+    return (
+        f"Loss over {plural(last['epoch'], 'epoch')}: from {first['loss']:.3g} in the first "
+        f"that is logged to {last['loss']:.3g} in the last"
+    )
+
+
+def _what_was_watched(measured: Sequence[Epoch]) -> str:
+    split = _SPLITS.get(measured[0].get("split", ""), "the split that was watched")
+    return f"Live accuracy on {split}, balanced and of each group of classes."
+
+
+def _decided(record: Record) -> str:
     if record.selection == "hold-out":
-        decided = f"It chose epoch {record.selected_epoch}."
-    else:
-        decided = f"It decided nothing: the last epoch, {record.selected_epoch}, was kept."
-    return f"Live accuracy on {_SPLITS[split]}, balanced and of each group of classes. {decided}"
+        return f"It chose epoch {record.selected_epoch}."
+    return f"It decided nothing: the last epoch, {record.selected_epoch}, was kept."
 
 
-def _of_what(view: RunView) -> str:
-    terms = max(len(line["terms"]) for line in view.log)
+def _of_what(log: Sequence[Epoch]) -> str:
+    terms = max(len(line["terms"]) for line in log)
     parts = " and its terms as they are weighted in it" if terms > 1 else ""
-    stages = len({line.get("stage") for line in view.log}) > 1
+    stages = len({str(line.get("stage")) for line in log}) > 1
     divided = " An upright line is where a stage of training begins." if stages else ""
     return f"The training loss{parts}, the mean over each epoch.{divided}"
