@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from longtail.record import read_predictions
-from longtail.report.blocks import block_sums, matrix_of
-from longtail.report.confusions import direction, directions, worst_pairs
+from longtail.report.confusion import (
+    block_sums,
+    direction,
+    directions,
+    matrix_of,
+    worst_pairs,
+)
 from longtail.report.figures.confusion import confusion as draw
 from longtail.report.figures.svg import inline
 from longtail.report.page import page
@@ -127,9 +132,9 @@ def test_direction_counts_mistakes_that_name_a_larger_class():
     cells = np.array([[9, 1, 0, 0], [4, 3, 2, 1], [0, 0, 10, 0], [2, 0, 3, 5]])
     found = direction("these", cells, counts, np.array([1, 3]))
     # Of class 1: 4 to the larger class, 2 to one as large, 1 to a smaller; of class 3 all 5.
-    assert (found.mistakes, found.larger) == (12, 9)
+    assert (found.mistakes, found.to_larger) == (12, 9)
     # Spread evenly, 1 of 3 others is larger than class 1, and all 3 than class 3.
-    assert found.even == pytest.approx((7 * 1 / 3 + 5 * 1) / 12)
+    assert found.expected == pytest.approx((7 * 1 / 3 + 5 * 1) / 12)
 
 
 def test_directions_are_of_the_few_and_of_the_medium_classes(six):
@@ -141,7 +146,7 @@ def test_directions_are_of_the_few_and_of_the_medium_classes(six):
     ]
     few = [larger > own for own, larger in wrong if own < 20]
     medium = [larger > own for own, larger in wrong if 20 <= own <= 100]
-    assert [(found.classes, found.mistakes, found.larger) for found in directions(six)] == [
+    assert [(found.classes, found.mistakes, found.to_larger) for found in directions(six)] == [
         ("few classes", len(few), sum(few)),
         ("medium classes", len(medium), sum(medium)),
     ]

@@ -2,8 +2,6 @@
 
 import io
 import os
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -25,34 +23,13 @@ from longtail.inspection.near_duplicates import (
 from longtail.inspection.oddities import constant_columns, odd_samples, odd_sizes
 from longtail.inspection.summary import Sample, inspect
 from longtail.report.dataset import dataset_page, unreadable_page
+from report_page import Page
 from report_runs import HOSTILE
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGTAIL_CACHE", str(tmp_path / "cache"))
-
-
-class Elements(HTMLParser):
-    """Names of a page's elements, their attributes, and its text outside style and script."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text, self.inside = "", ""
-        self.feed(html)
-        self.text = " ".join(self.text.split())
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attributes)))
-        self.inside = tag
-
-    def handle_data(self, data: str) -> None:
-        if self.inside not in ("script", "style"):
-            self.text += f"{data} "
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
 
 
 def noise(count: int, seed: int = 0, side: int = 32) -> np.ndarray:
@@ -78,15 +55,13 @@ def test_counts_groups_and_rarest_classes_are_those_of_the_data() -> None:
         (1, 8),
         (0, 8),
     ]
-    page = Elements(dataset_page(found))
+    page = Page(dataset_page(found))
     assert "train samples 173" in page.text
     assert "imbalance 43.33 largest class 130, smallest 3" in page.text
     assert "many 1 classes of more than 100" in page.text
     assert "identical samples 0 groups, 0 across splits" in page.text
     assert "No two samples are identical." in page.text
-    rows = re.findall(r"<tr>\s*<td.*?</tr>", dataset_page(found), re.DOTALL)
-    cells = [re.sub(r"<[^>]+>", " ", row).split() for row in rows]
-    assert cells[0] == ["a", "many", "130", "2", "75.1"]
+    assert page.tables["classes-table"][1] == ["a", "many", "130", "2", "75.1"]
 
 
 def test_every_thumbnail_is_the_sample_it_stands_for() -> None:
@@ -119,7 +94,7 @@ def test_identical_samples_are_counted_as_the_inspection_counts_them() -> None:
         ["0", "1"],
         ["1", "2"],
     ]
-    page = Elements(dataset_page(facts(copies())))
+    page = Page(dataset_page(facts(copies())))
     assert "2 groups of samples that are equal value by value: 1 within train," in page.text
     assert "1 test sample has an identical one in train" in page.text
     assert "train 0: a" in page.text
@@ -134,7 +109,7 @@ def test_a_sample_is_seen_in_train_by_a_pair_of_its_own_only() -> None:
     assert (found.total, found.across, dict(found.seen)) == (1, 1, {"test": 1})
     (group,) = found.groups
     assert (group.bits, group.likeness, group.size, group.conflicting) == (2, 0.97, 3, True)
-    page = Elements(dataset_page(facts(data, near=near)))
+    page = Page(dataset_page(facts(data, near=near)))
     assert "only the 100,000 closest pairs were compared" in page.text
     assert near.told().startswith("Groups of near-duplicates: 1 (1 across splits); test samples")
 
@@ -148,7 +123,7 @@ def test_of_very_many_groups_some_are_listed_and_all_are_counted() -> None:
     assert len(found.identical.groups) == MOST_GROUPS
     assert found.identical.groups[0].conflicting, "what matters most is first, wherever it lies"
     page = dataset_page(found)
-    assert "200 of 230 groups are listed" in Elements(page).text
+    assert "200 of 230 groups are listed" in Page(page).text
     assert len(page) < 5_000_000
 
 
@@ -161,7 +136,7 @@ def test_hostile_names_are_text() -> None:
     names = {"train": {i: f"{HOSTILE[i % 5]}/{i}.png" for i in range(40)}}
     sizes = {name: (300, 10) for name in names["train"].values()}
     html = dataset_page(facts(data, names=names, sizes=sizes))
-    page = Elements(html)
+    page = Page(html)
     assert len([tag for tag, _ in page.found if tag == "script"]) == 1
     assert not [tag for tag, _ in page.found if tag == "img"]
     assert not [name for _, attributes in page.found for name in attributes if name[:2] == "on"]
@@ -189,7 +164,7 @@ def test_vectors_have_outliers_and_no_pictures() -> None:
     assert not comparable(data)
     found = facts_of(data, inspect(data), None, names={}, sizes={})
     assert found.pictures is None
-    page = Elements(dataset_page(found))
+    page = Page(dataset_page(found))
     assert "1 column with one value in all of train, which teach nothing: 3." in page.text
     assert "train 7: b column 1 is" in page.text
     assert "Near-duplicates" not in page.text
@@ -244,7 +219,7 @@ def test_the_command_writes_the_page_of_class_folders(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Groups of near-duplicates: 0 (0 across splits)" in result.output
     assert f"To look at it: {out}" in result.output
-    page = Elements(out.read_text())
+    page = Page(out.read_text())
     assert "train/x/00.png: x" in page.text
     assert "train/x/wide.png 64 x 16 pixels: the central square keeps 25 % of it" in page.text
 
@@ -263,7 +238,7 @@ def test_unreadable_files_are_on_the_page_and_the_command_fails(tmp_path: Path) 
     result = run(data, "--html", out)
     assert isinstance(result.exception, DataError)
     assert result.exception.exit_code == 3
-    page = Elements(out.read_text())
+    page = Page(out.read_text())
     assert "2 picture files cannot be decoded" in page.text
     assert "Nothing else is counted until" in page.text
     assert "train/x/b<i>.png the file is empty" in page.text
@@ -272,7 +247,7 @@ def test_unreadable_files_are_on_the_page_and_the_command_fails(tmp_path: Path) 
 
 def test_very_many_unreadable_files_are_counted_and_the_first_are_listed() -> None:
     html = unreadable_page("d", [(f"{i}.png", "the file is empty") for i in range(2500)])
-    assert "2,500 picture files cannot be decoded" in Elements(html).text
+    assert "2,500 picture files cannot be decoded" in Page(html).text
     assert html.count("the file is empty") == 2000
 
 
@@ -294,7 +269,7 @@ def test_arrays_with_a_hold_out_have_a_page(tmp_path: Path) -> None:
     )
     result = run(tmp_path / "v.npz", "--holdout", 0.2, "--html", tmp_path / "x.html")
     assert result.exit_code == 0, result.output
-    assert "hold-out samples" in Elements((tmp_path / "x.html").read_text()).text
+    assert "hold-out samples" in Page((tmp_path / "x.html").read_text()).text
 
 
 def has_cifar100() -> bool:
@@ -317,7 +292,7 @@ def test_the_page_of_cifar100_has_its_26_groups_of_copies_10_of_them_across() ->
     assert (found.identical.total, found.identical.across) == (26, 10)
     html = dataset_page(found)
     assert len(html) < 5_000_000
-    page = Elements(html)
+    page = Page(html)
     assert "26 groups of samples that are equal value by value" in page.text
     assert "10 across splits" in page.text
     assert found.near is not None

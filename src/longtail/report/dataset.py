@@ -125,9 +125,7 @@ class DatasetFacts:
 
 def dataset_page(facts: DatasetFacts) -> str:
     """The whole page as HTML."""
-    sheet = None
-    if facts.pictures is not None and len(facts.pictures):
-        sheet = sprite(facts.pictures, "samples")
+    sheet = sprite(facts.pictures, "samples")
     shape = " × ".join(map(str, facts.input_shape))
     subtitle = f"{printable(facts.source)}; {plural(len(facts.class_names), 'class')}, each {shape}"
     return page(printable(facts.name), subtitle, list(_sections(facts, sheet)))

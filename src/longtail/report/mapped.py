@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from longtail.metrics import Geometry, choose_points, geometry_of, tsne_map
 from longtail.metrics.embedding import FEWEST
-from longtail.report.view import Ints, RunView
-from longtail.report.words import plural
+from longtail.report.arrays import Ints
+from longtail.report.view import RunView
+from longtail.report.words import ONLY_LARGEST, plural
 
 Vectors = npt.NDArray[np.floating[Any]]
 GEOMETRY_UP_TO = 20_000
@@ -61,10 +62,7 @@ def no_map(view: RunView) -> str:
     if view.predictions is None:
         return "Without predictions there is nothing to map."
     if vectors is None:
-        return (
-            "This method keeps no embedding, and of so many classes only the largest logits of "
-            "each sample are kept: there is nothing to map."
-        )
+        return f"This method keeps no embedding. {ONLY_LARGEST}: there is nothing to map."
     if min(len(vectors), view.map_points) < FEWEST:
         return f"Fewer than {FEWEST} samples make no map."
     lost = len(vectors) - int(_have_direction(vectors).sum())

@@ -3,10 +3,13 @@
 import base64
 import dataclasses
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from longtail.report.arrays import Ints
 
 LOSSLESS_UP_TO = 64
 # 3,000 pictures of CIFAR-100 as base64: 1.7 MB, off by 6 grey levels (root mean square), for
@@ -34,21 +37,44 @@ class Sprite:
     size: int
 
 
-def sprite(pictures: npt.NDArray[np.uint8], name: str, columns: int = 24) -> Sprite:
-    """One sheet of all pictures, in their order: PNG of up to 64, JPEG of more.
+def sprite(
+    pictures: npt.NDArray[np.uint8] | None,
+    name: str,
+    chosen: Sequence[int] | Ints | None = None,
+    columns: int = 24,
+) -> Sprite | None:
+    """One sheet of the chosen pictures, in their order: PNG of up to 64, JPEG of more.
 
     Equal pictures give equal sheets.
 
     Args:
-        pictures: uint8 [n, side, side, 3], at least one; a side of a multiple of 8 keeps JPEG
-            from mixing neighbours.
+        pictures: uint8 [n, side, side, 3]; a side of a multiple of 8 keeps JPEG from mixing
+            neighbours. None where samples are no pictures.
         name: of the sheet; no two of a page alike.
+        chosen: positions in [0, n); None is all.
         columns: at most so many cells across.
+
+    Returns:
+        None without a picture.
     """
-    across = min(columns, len(pictures))
-    rows = -(-len(pictures) // across)
-    uri = _uri(_sheet(pictures, across, rows), lossless=len(pictures) <= LOSSLESS_UP_TO)
-    return Sprite(name, uri, across, rows, pictures.shape[1])
+    shown = pictures if pictures is None or chosen is None else pictures[chosen]
+    if shown is None or not len(shown):
+        return None
+    across = min(columns, len(shown))
+    rows = -(-len(shown) // across)
+    sheet = _sheet(shown, across, rows)
+    uri = png(sheet) if len(shown) <= LOSSLESS_UP_TO else _encoded(sheet, "jpeg", **_JPEG)
+    return Sprite(name, uri, across, rows, shown.shape[1])
+
+
+def png(pixels: npt.NDArray[np.uint8]) -> str:
+    """Pixels as a PNG in a data URI: [h, w, 2] grey with opacity, or [h, w, 3] colours."""
+    return _encoded(pixels, "png", optimize=True)
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture file of a kind, png or jpeg, as an address that holds all of it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _sheet(pictures: npt.NDArray[np.uint8], columns: int, rows: int) -> npt.NDArray[np.uint8]:
@@ -60,10 +86,9 @@ def _sheet(pictures: npt.NDArray[np.uint8], columns: int, rows: int) -> npt.NDAr
     return grid.reshape(rows * side, columns * side, 3)
 
 
-def _uri(sheet: npt.NDArray[np.uint8], lossless: bool) -> str:
+def _encoded(pixels: npt.NDArray[np.uint8], kind: str, **options: Any) -> str:
     from PIL import Image
 
     file = io.BytesIO()
-    kind, options = ("png", {"optimize": True}) if lossless else ("jpeg", _JPEG)
-    Image.fromarray(sheet).save(file, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+    Image.fromarray(pixels).save(file, kind, **options)
+    return data_uri(file.getvalue(), kind)

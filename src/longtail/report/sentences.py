@@ -4,18 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longtail.metrics import tail_classes
-from longtail.prior import Group
-from longtail.report.confusions import directions
+from longtail.metrics import RANKED_FROM, tail_classes
+from longtail.report.confusion import directions
+from longtail.report.groups import GROUP_RANGES
 from longtail.report.keys import KeyFigure
 from longtail.report.view import RunView
-from longtail.report.words import interval, listed, percent, plural
+from longtail.report.words import interval, listed, percent, plural, signed
 
-GROUP_WORDS: dict[Group, str] = {
-    "many": "more than 100 training samples",
-    "medium": "20 to 100 training samples",
-    "few": "fewer than 20 training samples",
-}
 _WORST = 3
 
 
@@ -57,9 +52,8 @@ def _where_it_fails(view: RunView) -> str:
     if len(known) > 1:
         first, last = next(iter(known)), list(known)[-1]
         return (
-            f"Classes with {GROUP_WORDS[last]} are at {percent(known[last])} %, those with "
-            f"{GROUP_WORDS[first].removesuffix(' training samples')} at "
-            f"{percent(known[first])} %; {lowest}."
+            f"Classes with {GROUP_RANGES[last]} training samples are at {percent(known[last])} "
+            f"%, those with {GROUP_RANGES[first]} at {percent(known[first])} %; {lowest}."
         )
     rare = tail_classes(view.counts)
     if not rare:
@@ -78,10 +72,11 @@ def _direction(view: RunView) -> str:
     if not found:
         return "It makes no mistake on the rarest classes."
     rarest = found[0]
+    upward = percent(rarest.to_larger / rarest.mistakes, 0)
     return (
-        f"Of its mistakes on the {rarest.classes} {percent(rarest.larger / rarest.mistakes, 0)} % "
+        f"Of its mistakes on the {rarest.classes} {upward} % "
         f"name a class with more training samples, where chance would have "
-        f"{percent(rarest.even, 0)} %."
+        f"{percent(rarest.expected, 0)} %."
     )
 
 
@@ -95,6 +90,6 @@ def _against(view: RunView, balanced: KeyFigure) -> str:
         judged = "no evidence of a difference on these samples"
     return (
         f"Against {baseline.record.method} with the same seed its balanced accuracy is "
-        f"{100 * found.value:+.1f} points {interval(found.low, found.high)}: {judged}; which "
-        "method is better takes at least three seeds to say."
+        f"{signed(found.value, found.low, found.high)} points: {judged}; which method is better "
+        f"takes at least {RANKED_FROM} seeds to say."
     )

@@ -1,6 +1,10 @@
 """Numbers as text, the same wherever a run is shown."""
 
 from longtail.errors import printable
+from longtail.record.predictions import ALL_LOGITS_UP_TO
+
+ONLY_LARGEST = f"Above {ALL_LOGITS_UP_TO:,} classes only the largest logits of each sample are kept"
+"""Why numbers that take the probabilities of all classes are missing; a sentence's beginning."""
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -14,14 +18,25 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
-    """Two fractions as an interval in per cent, nothing where one is missing.
+    """Two fractions as an interval in per cent, a dash where one is missing.
 
-    >>> interval(0.4, 0.523), interval(None, 0.2)
-    ('[40.0, 52.3]', '')
+    >>> interval(0.4, 0.523), interval(None, 0.2), interval(float("nan"), 0.2)
+    ('[40.0, 52.3]', '–', '–')
     """
-    if low is None or high is None:
-        return ""
-    return f"[{percent(low, digits)}, {percent(high, digits)}]"
+    ends = percent(low, digits), percent(high, digits)
+    return "–" if "–" in ends else f"[{ends[0]}, {ends[1]}]"
+
+
+def signed(difference: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A difference of fractions in points, and its interval where there is one.
+
+    >>> signed(0.0123), signed(-0.02, -0.034, 0), signed(None)
+    ('+1.2', '-2.0 [-3.4, 0.0]', '–')
+    """
+    missing = difference is None or difference != difference
+    text = "–" if missing or difference is None else f"{100 * difference:+.1f}"
+    around = interval(low, high)
+    return text if around == "–" else f"{text} {around}"
 
 
 def plural(number: int, noun: str) -> str:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longtail.prior import GROUPS, groups
+from longtail.report.arrays import Ints
 from longtail.report.figures.scales import count_scale
 from longtail.report.figures.style import GROUP_COLOUR, in_style, new_figure, put_legend
-from longtail.report.view import Ints
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longtail.report.blocks import Matrix
+from longtail.report.arrays import Floats
 from longtail.report.figures.style import (
     GROUP_COLOUR,
     INK,
@@ -14,12 +14,13 @@ from longtail.report.figures.style import (
     new_figure,
     shortened,
 )
-from longtail.report.view import Floats
 from longtail.report.words import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from longtail.report.confusion import Matrix
 
 NAMED_UP_TO = 20
 """Rows; of more, neither names nor numbers have room."""
@@ -28,7 +29,7 @@ _LETTERS = 16
 
 
 @in_style
-def confusion(matrix: Matrix) -> "Figure":
+def confusion(matrix: "Matrix") -> "Figure":
     """Shares of each row as shades, by their square root; numbers in per cent where they fit.
 
     Args:
@@ -37,7 +38,7 @@ def confusion(matrix: Matrix) -> "Figure":
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     figure, axes = new_figure(_SIZE, xlabel="predicted", ylabel="true")
-    shares = matrix.cells / np.maximum(matrix.cells.sum(axis=1, keepdims=True), 1)
+    shares = matrix.shares
     heat = LinearSegmentedColormap.from_list("heat", ["white", GROUP_COLOUR["many"]])
     image = axes.imshow(100 * shares, cmap=heat, norm=PowerNorm(0.5, 0, 100))
     axes.grid(visible=False)

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.marks import draw_marks
 from longtail.report.figures.scales import count_scale, limits
 from longtail.report.figures.style import INK, MUTED, in_style, new_figure, put_legend
 from longtail.report.figures.trend import trend
-from longtail.report.view import Floats, Ints
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

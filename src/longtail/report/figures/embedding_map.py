@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from longtail.prior import GROUPS, group_of
+from longtail.prior import GROUPS, Group, group_of
+from longtail.report.arrays import Ints
 from longtail.report.figures.style import (
     GROUP_COLOUR,
     GROUP_MARKER,
@@ -14,8 +16,6 @@ from longtail.report.figures.style import (
     new_figure,
     put_legend,
 )
-from longtail.report.mapped import EmbeddingMap
-from longtail.report.view import Ints
 from longtail.report.words import plural
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from longtail.report.mapped import EmbeddingMap
+
 _SIZE = (4.8, 4.8)
 
 
 @in_style
-def embedding_map(mapped: EmbeddingMap, labels: Ints, counts: Ints) -> "Figure":
+def embedding_map(mapped: "EmbeddingMap", labels: Ints, counts: Ints) -> "Figure":
     """One mark a sample, with a legend.
 
     Args:
@@ -41,7 +43,7 @@ def embedding_map(mapped: EmbeddingMap, labels: Ints, counts: Ints) -> "Figure":
 
 
 @in_style
-def bare_map(mapped: EmbeddingMap, labels: Ints, counts: Ints) -> "Figure":
+def bare_map(mapped: "EmbeddingMap", labels: Ints, counts: Ints) -> "Figure":
     """The same marks alone, for where the page says the rest; arguments as `embedding_map`."""
     figure, axes = _empty()
     _draw(axes, mapped, labels, counts)
@@ -55,7 +57,7 @@ def _empty() -> tuple["Figure", "Axes"]:
 
 
 def _draw(
-    axes: "Axes", mapped: EmbeddingMap, labels: Ints, counts: Ints
+    axes: "Axes", mapped: "EmbeddingMap", labels: Ints, counts: Ints
 ) -> list[tuple[str, "Artist"]]:
     """Draw the marks, many first; the legend's entries."""
     groups = np.array([group_of(count) for count in counts.tolist()])
@@ -64,28 +66,36 @@ def _draw(
     for group in GROUPS:
         members = mapped.places[groups[labels] == group]
         if len(members):
-            colour, marker = GROUP_COLOUR[group], GROUP_MARKER[group]
-            marks = axes.scatter(
-                members[:, 0],
-                members[:, 1],
-                s=area,
-                color=colour,
-                marker=marker,
-                alpha=0.7,
-                linewidths=0,
-            )
+            marks = _draw_samples(axes, group, members, area)
             entries.append((f"{group}, {plural(len(members), 'sample')}", marks))
     if len(mapped.prototypes):
-        colours = [GROUP_COLOUR[group] for group in groups[mapped.prototypes]]
-        axes.scatter(
-            mapped.prototype_places[:, 0],
-            mapped.prototype_places[:, 1],
-            s=110,
-            c=colours,
-            marker="*",
-            edgecolors=PAPER,
-            linewidths=0.8,
-            zorder=4,
-        )
+        _draw_prototypes(axes, mapped, [GROUP_COLOUR[group] for group in groups[mapped.prototypes]])
         entries.append(("prototypes", axes.scatter([], [], s=70, c=INK, marker="*")))
     return entries
+
+
+def _draw_samples(
+    axes: "Axes", group: Group, places: npt.NDArray[np.float32], area: float
+) -> "Artist":
+    return axes.scatter(
+        places[:, 0],
+        places[:, 1],
+        s=area,
+        color=GROUP_COLOUR[group],
+        marker=GROUP_MARKER[group],
+        alpha=0.7,
+        linewidths=0,
+    )
+
+
+def _draw_prototypes(axes: "Axes", mapped: "EmbeddingMap", colours: list[str]) -> None:
+    axes.scatter(
+        mapped.prototype_places[:, 0],
+        mapped.prototype_places[:, 1],
+        s=110,
+        c=colours,
+        marker="*",
+        edgecolors=PAPER,
+        linewidths=0.8,
+        zorder=4,
+    )

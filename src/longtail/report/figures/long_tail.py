@@ -7,6 +7,7 @@ import numpy as np
 
 from longtail.metrics import wilson_interval
 from longtail.prior import group_of
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.marks import draw_marks
 from longtail.report.figures.scales import count_scale, limits, placed
 from longtail.report.figures.style import (
@@ -19,7 +20,6 @@ from longtail.report.figures.style import (
     put_legend,
 )
 from longtail.report.figures.trend import trend
-from longtail.report.view import Floats, Ints
 from longtail.report.words import percent
 
 if TYPE_CHECKING:

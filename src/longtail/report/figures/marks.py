@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longtail.prior import GROUPS, Group, groups
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.scales import placed
 from longtail.report.figures.style import GROUP_COLOUR, GROUP_MARKER, PAPER
-from longtail.report.view import Floats, Ints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from longtail.report.view import Floats, Ints
+from longtail.report.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

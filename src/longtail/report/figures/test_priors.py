@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from longtail.metrics import accuracy_under, shifted_priors
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.style import LINE, in_style, line_style, new_figure, put_legend
-from longtail.report.view import Floats, Ints
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

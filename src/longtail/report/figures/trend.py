@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.scales import placed
-from longtail.report.view import Floats, Ints
 
 _FEWEST = 6
 

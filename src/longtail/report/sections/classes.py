@@ -5,16 +5,20 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from longtail.metrics import class_auroc, precision, wilson_interval
+from longtail.report.arrays import Floats, Ints
 from longtail.report.page import Section, render
 from longtail.report.tables import Cell, Column, Table, group_cell, number, share
-from longtail.report.view import Floats, Ints, RunView
+from longtail.report.view import RunView
+from longtail.report.words import ONLY_LARGEST
 
 _MISSING = Cell("–", np.nan)
 
 
 def classes(view: RunView) -> Section:
     """The table of all classes, and what its columns mean."""
-    html = render("sections/classes.html.j2", view=view, table=class_table(view))
+    html = render(
+        "sections/classes.html.j2", view=view, table=class_table(view), only_largest=ONLY_LARGEST
+    )
     return Section("classes", "Class by class", html)
 
 

@@ -1,20 +1,25 @@
 """The confusion matrix from head to tail, its worst pairs, and where mistakes go."""
 
-import base64
-import io
+from collections.abc import Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 
-from longtail.report.blocks import Matrix, matrix_of
-from longtail.report.confusions import Pair, directions, worst_pairs
+from longtail.record import Predictions
+from longtail.report.confusion import (
+    ConfusedPair,
+    Matrix,
+    directions,
+    matrix_of,
+    worst_pairs,
+)
+from longtail.report.figures.confusion import NAMED_UP_TO
 from longtail.report.figures.style import shortened
 from longtail.report.page import Section, render
-from longtail.report.pictures import Sprite, sprite
-from longtail.report.view import Ints, RunView
+from longtail.report.pictures import png, sprite
+from longtail.report.view import RunView
 
-NAMED_UP_TO = 20
-"""Rows and columns carry their class's name up to so many; beyond, the tip says it."""
 _AXIS_LETTERS = 14
 _PAIR_LETTERS = 32
 PICTURES_OF_A_PAIR = 4
@@ -23,10 +28,10 @@ PICTURES_OF_A_PAIR = 4
 def confusion(view: RunView) -> Section | None:
     """The matrix, its worst pairs with pictures, where mistakes go; None without predictions."""
     matrix = matrix_of(view)
-    if matrix is None or view.confusion is None:
+    if matrix is None or view.confusion is None or view.predictions is None:
         return None
     pairs = worst_pairs(view.confusion, view.order)
-    shown = [_samples(view, pair) for pair in pairs]
+    shown = [_samples(view.predictions, pair) for pair in pairs]
     named = matrix.size == 1 and len(matrix.names) <= NAMED_UP_TO
     html = render(
         "sections/confusion.html.j2",
@@ -36,7 +41,7 @@ def confusion(view: RunView) -> Section | None:
         names=[shortened(name, _PAIR_LETTERS) for name in view.class_names],
         still=_still(matrix),
         pairs=list(zip(pairs, _cells(shown), strict=True)),
-        sheet=_sheet(view, shown),
+        sheet=sprite(view.predictions.thumbnails, "confusions", list(chain(*shown))),
         directions=directions(view),
     )
     return Section("confusion", "What is taken for what", html, {"confusion-data": _data(matrix)})
@@ -59,32 +64,19 @@ def _data(matrix: Matrix) -> dict[str, Any]:
 
 def _still(matrix: Matrix) -> str:
     """The shares of each row as the opacity of one pixel a cell: a PNG as data URI."""
-    from PIL import Image
-
-    shares = matrix.cells / np.maximum(matrix.cells.sum(axis=1, keepdims=True), 1)
-    pixels = np.zeros((*shares.shape, 2), np.uint8)
-    pixels[..., 1] = np.rint(255 * np.sqrt(shares))
-    file = io.BytesIO()
-    Image.fromarray(pixels, "LA").save(file, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    pixels = np.zeros((*matrix.cells.shape, 2), np.uint8)
+    pixels[..., 1] = np.rint(255 * np.sqrt(matrix.shares))
+    return png(pixels)
 
 
-def _samples(view: RunView, pair: Pair) -> Ints:
+def _samples(predictions: Predictions, pair: ConfusedPair) -> list[int]:
     """Positions of the first samples that were confused so, in the order of the file."""
-    assert view.predictions is not None
-    labels, predicted = view.predictions.labels, view.predictions.predicted
-    confused = np.flatnonzero((labels == pair.true) & (predicted == pair.predicted))
-    return confused[:PICTURES_OF_A_PAIR]
+    taken = (predictions.labels == pair.true) & (predictions.predicted == pair.predicted)
+    found: list[int] = np.flatnonzero(taken)[:PICTURES_OF_A_PAIR].tolist()
+    return found
 
 
-def _cells(shown: list[Ints]) -> list[range]:
+def _cells(shown: Sequence[Sequence[int]]) -> list[range]:
     """Which cells of the sheet are each pair's."""
-    ends = np.cumsum([len(samples) for samples in shown]).tolist()
+    ends = list(accumulate(map(len, shown)))
     return [range(end - len(samples), end) for samples, end in zip(shown, ends, strict=True)]
-
-
-def _sheet(view: RunView, shown: list[Ints]) -> Sprite | None:
-    assert view.predictions is not None
-    if view.predictions.thumbnails is None or not shown:
-        return None
-    return sprite(view.predictions.thumbnails[np.concatenate(shown)], "confusions")

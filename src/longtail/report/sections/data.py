@@ -1,33 +1,24 @@
 """What was trained on: its size, its shape, and what is wrong with it."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from longtail.errors import printable
 from longtail.prior import Group, imbalance_ratio
-from longtail.report.figures.of_run import class_counts_of, samples_of
+from longtail.report.arrays import Ints
+from longtail.report.figures.class_counts import class_counts
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
+from longtail.report.groups import GROUP_RANGES
 from longtail.report.page import Section, render
-from longtail.report.sentences import GROUP_WORDS
+from longtail.report.tables import Cell, Column, Table, group_cell, number, share
 from longtail.report.view import RunView
 from longtail.report.words import listed, percent, plural
 
 FEW_TO_LEARN_FROM = 5
 """Training samples below which a class is named as a problem."""
-
-
-class GroupSize(NamedTuple):
-    """A group: which classes, how many, their training samples and those of the shown split."""
-
-    group: Group
-    words: str
-    classes: int
-    train: int
-    shown: int | None
 
 
 def data(view: RunView) -> Section:
@@ -37,27 +28,29 @@ def data(view: RunView) -> Section:
         view=view,
         facts=[(name, printable(text)) for name, text in _facts(view)],
         figure=_figure(view),
-        groups=group_sizes(view),
-        total=int(view.counts.sum()),
+        groups=group_table(view),
         problems=list(problems_of(view)),
         notes=[printable(note) for note in view.record.data.notes],
     )
     return Section("data", "The data", html)
 
 
-def group_sizes(view: RunView) -> list[GroupSize]:
-    """Every group that has a class, many first."""
-    of_group, shown = np.asarray(view.groups), samples_of(view)
-    return [
-        GroupSize(
-            group,
-            GROUP_WORDS[group],
-            int((of_group == group).sum()),
-            int(view.counts[of_group == group].sum()),
-            None if shown is None else int(shown[of_group == group].sum()),
-        )
-        for group in view.present_groups
-    ]
+def group_table(view: RunView) -> Table:
+    """A line for each group that has a class, many first."""
+    columns = [Column("group", number=False)]
+    columns += map(Column, ("classes", "train samples", "share, %"))
+    columns += [Column(f"{view.split_name} samples")] if view.tested is not None else []
+    columns += [Column("its classes have", number=False)]
+    lines = [_group(view, group, members) for group, members in view.members.items()]
+    return Table("groups-table", "Groups of classes", columns, lines)
+
+
+def _group(view: RunView, group: Group, members: Ints) -> list[Cell]:
+    train = int(view.counts[members].sum())
+    cells = [group_cell(group), number(len(members)), number(train)]
+    cells += [share(train / view.counts.sum())]
+    cells += [number(int(view.tested[members].sum()))] if view.tested is not None else []
+    return [*cells, Cell(f"{GROUP_RANGES[group]} training samples")]
 
 
 def problems_of(view: RunView) -> Iterator[str]:
@@ -105,8 +98,8 @@ def _inputs(view: RunView) -> str:
 
 
 def _figure(view: RunView) -> Shown:
-    sizes = group_sizes(view)
-    told = ", ".join(f"{plural(size.classes, 'class')} {size.group}" for size in sizes)
+    sizes = {group: len(members) for group, members in view.members.items()}
+    told = ", ".join(f"{plural(size, 'class')} {group}" for group, size in sizes.items())
     label = (
         f"Training samples a class, from {view.counts.max():,} to {view.counts.min():,}: {told}; "
         f"the largest tenth of the classes holds {percent(share_of_head(view), 0)} % of all samples"
@@ -115,7 +108,7 @@ def _figure(view: RunView) -> Shown:
         "Training samples of each class on a logarithmic scale, the most frequent class first; in "
         "brackets the number of classes of a group."
     )
-    return Shown(inline(class_counts_of(view), "class-counts", label), caption)
+    return Shown(inline(class_counts(view.counts), "class-counts", label), caption)
 
 
 def share_of_head(view: RunView) -> float:

@@ -12,12 +12,13 @@ from longtail.metrics import Geometry
 from longtail.metrics.embedding import perplexity_of
 from longtail.metrics.geometry import NEIGHBOURS
 from longtail.prior import GROUPS
+from longtail.report.arrays import Floats, Ints
 from longtail.report.figures.embedding_map import bare_map
 from longtail.report.figures.style import shortened
 from longtail.report.mapped import EmbeddingMap, geometry, no_map
 from longtail.report.page import Section, render
-from longtail.report.pictures import sprite
-from longtail.report.view import Floats, Ints, RunView
+from longtail.report.pictures import data_uri, sprite
+from longtail.report.view import RunView
 from longtail.report.words import percent
 
 if TYPE_CHECKING:
@@ -46,10 +47,9 @@ def embedding_map(view: RunView) -> Section | None:
         return None
     mapped, measured = view.map, geometry(view)
     if mapped is None or measured is None:
-        return Section("map", _TITLE, render("sections/no_map.html.j2", why=no_map(view)))
+        return Section("map", _TITLE, render("sections/nothing.html.j2", why=no_map(view)))
     numbers, step = measured
     labels = view.predictions.labels[mapped.points]
-    thumbnails = view.predictions.thumbnails
     html = render(
         "sections/embedding_map.html.j2",
         view=view,
@@ -57,8 +57,8 @@ def embedding_map(view: RunView) -> Section | None:
         names=[shortened(name, _LETTERS) for name in view.class_names],
         hues=hues(view.order),
         named=len(view.class_names) <= NAMED_UP_TO,
-        sheet=None if thumbnails is None else sprite(thumbnails[mapped.points], "map", _COLUMNS),
-        still=_png(bare_map(mapped, labels, view.counts)),
+        sheet=sprite(view.predictions.thumbnails, "map", mapped.points, _COLUMNS),
+        still=_still(bare_map(mapped, labels, view.counts)),
         readings=list(readings(numbers)),
         numbers=numbers,
         step=step,
@@ -120,10 +120,10 @@ def _permille(probabilities: Floats | None, points: Ints, predicted: Ints) -> li
     return [int(p) for p in np.rint(1000 * probabilities[points, predicted])]
 
 
-def _png(figure: "Figure") -> str:
+def _still(figure: "Figure") -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_STILL_DPI, transparent=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue(), "png")
 
 
 def _scatter(numbers: Geometry) -> Iterator[Reading]:

@@ -5,19 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from longtail.metrics import wilson_interval
+from longtail.report.arrays import Floats
+from longtail.report.figures.differences import differences
 from longtail.report.figures.long_tail import INTERVALS_UP_TO
 from longtail.report.figures.marks import mark_order
-from longtail.report.figures.of_run import (
-    differences_of,
-    less_baseline,
-    long_tail_of,
-    samples_of,
-)
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.trend import trend
 from longtail.report.page import Section, render
-from longtail.report.view import Floats, RunView
+from longtail.report.run_figures import less_baseline, long_tail_of
+from longtail.report.view import RunView
 from longtail.report.words import interval, percent, plural
 
 _TIPS, _DIFFERENCE_TIPS = "long-tail-tips", "differences-tips"
@@ -30,13 +27,13 @@ def long_tail(view: RunView) -> Section:
     if found is not None:
         figures.append(_differences(view, found))
         texts[_DIFFERENCE_TIPS] = list(difference_tips(view, found))
-    html = render("sections/long_tail.html.j2", view=view, figures=figures)
+    html = render("sections/long_tail.html.j2", figures=figures)
     return Section("long-tail", "Accuracy by class size", html, texts)
 
 
 def accuracy_tips(view: RunView) -> Iterator[str]:
     """A text for each mark of the long-tail plot, in its order."""
-    totals = samples_of(view)
+    totals = view.tested
     for c in mark_order(view.counts, view.per_class):
         share, around = view.per_class[c], ""
         if totals is not None:
@@ -72,7 +69,7 @@ def _accuracies(view: RunView) -> Shown:
 
 
 def _how_to_read(view: RunView) -> Iterator[str]:
-    with_intervals = samples_of(view) is not None and len(view.counts) <= INTERVALS_UP_TO
+    with_intervals = view.tested is not None and len(view.counts) <= INTERVALS_UP_TO
     lines = f", its line Wilson's 95 % interval over {view.split_name} samples"
     yield f"A mark is a class{lines if with_intervals else ''}."
     yield "The dashed line is balanced accuracy."
@@ -97,10 +94,10 @@ def _differences(view: RunView, found: Floats) -> Shown:
         f"{plural(better, 'class')} higher, {worse:,} lower, "
         f"{100 * float(np.nanmean(found)):+.1f} points on average"
     )
-    figure = differences_of(view)
-    assert figure is not None
     caption = (
         f"Above the line {view.record.method} recognises the class more often than {base} in "
         f"{view.baseline.name}, below it less often; the legend has each group's mean in points."
     )
-    return Shown(inline(figure, "differences", label), caption, _DIFFERENCE_TIPS)
+    return Shown(
+        inline(differences(view.counts, found), "differences", label), caption, _DIFFERENCE_TIPS
+    )

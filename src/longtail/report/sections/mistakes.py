@@ -5,15 +5,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from longtail.metrics import likely_label_errors
 from longtail.record import Predictions
+from longtail.report.arrays import Floats, Ints
 from longtail.report.page import Section, render
-from longtail.report.pictures import Sprite, sprite
+from longtail.report.pictures import sprite
 from longtail.report.tables import Cell, Column, Table, number, share
-from longtail.report.view import Floats, Ints, RunView
+from longtail.report.view import RunView
+from longtail.report.words import ONLY_LARGEST
 
+_ID, _TITLE = "mistakes", "Mistakes to look at"
 MOST = 24
 MOST_OF_A_PAIR = 3
 MOST_DOUBTED = 0.1
@@ -40,38 +42,17 @@ class Doubt:
 
 
 def mistakes(view: RunView) -> Section | None:
-    """Worst mistakes and likely label errors with their pictures; None without predictions.
-
-    A sample is shown once: the worst mistakes that are likely label errors too are marked, and the
-    second list goes on with the others. A model that doubts more than a tenth of all labels is not
-    believed about any.
-    """
+    """Worst mistakes and likely label errors with their pictures; None without predictions."""
     if view.predictions is None:
         return None
-    title = "Mistakes to look at"
     if view.probabilities is None:
-        return Section("mistakes", title, render("sections/unranked.html.j2"))
-    predictions = view.predictions
-    worst = worst_mistakes(view.probabilities, predictions.labels, predictions.predicted)
-    doubted = _candidates(view.probabilities, predictions)
-    weak = len(doubted) > MOST_DOUBTED * len(predictions.labels)
-    candidates = doubted[:0] if weak else doubted
-    others = candidates[~np.isin(candidates, worst)][:MOST]
-    worst_doubts, other_doubts = _doubts(view, worst, candidates), _doubts(view, others, candidates)
-    html = render(
-        "sections/mistakes.html.j2",
-        view=view,
-        wrong=int(np.sum(predictions.predicted != predictions.labels)),
-        most_of_a_pair=MOST_OF_A_PAIR,
-        worst=worst_doubts,
-        worst_table=doubts_table("worst-mistakes", "Worst mistakes", worst_doubts),
-        doubted=len(doubted),
-        weak=weak,
-        others=other_doubts,
-        others_table=doubts_table("label-errors", "Likely label errors", other_doubts),
-        sheet=_sheet(predictions.thumbnails, np.concatenate([worst, others])),
-    )
-    return Section("mistakes", title, html)
+        why = (
+            f"Nothing is shown. {ONLY_LARGEST}, and how sure the model was of a mistake, and "
+            "whether a label is likely wrong, is read off the probabilities of all classes."
+        )
+        return Section(_ID, _TITLE, render("sections/nothing.html.j2", why=why))
+    html = render("sections/mistakes.html.j2", view=view, **_listed(view, view.predictions))
+    return Section(_ID, _TITLE, html)
 
 
 def worst_mistakes(probabilities: Floats, labels: Ints, predicted: Ints) -> Ints:
@@ -121,6 +102,33 @@ def doubts_table(name: str, label: str, doubts: Sequence[Doubt]) -> Table:
     return Table(name, label, columns, lines)
 
 
+def _listed(view: RunView, predictions: Predictions) -> dict[str, object]:
+    """What the section lists.
+
+    A sample is shown once: the worst mistakes that are likely label errors too are marked, and the
+    second list goes on with the others. A model that doubts more than a tenth of all labels is not
+    believed about any.
+    """
+    assert view.probabilities is not None
+    worst = worst_mistakes(view.probabilities, predictions.labels, predictions.predicted)
+    doubted = _candidates(view.probabilities, predictions)
+    weak = len(doubted) > MOST_DOUBTED * len(predictions.labels)
+    candidates = doubted[:0] if weak else doubted
+    others = candidates[~np.isin(candidates, worst)][:MOST]
+    worst_doubts, other_doubts = _doubts(view, worst, candidates), _doubts(view, others, candidates)
+    return {
+        "wrong": int(np.sum(predictions.predicted != predictions.labels)),
+        "most_of_a_pair": MOST_OF_A_PAIR,
+        "worst": worst_doubts,
+        "worst_table": doubts_table("worst-mistakes", "Worst mistakes", worst_doubts),
+        "doubted": len(doubted),
+        "weak": weak,
+        "others": other_doubts,
+        "others_table": doubts_table("label-errors", "Likely label errors", other_doubts),
+        "sheet": sprite(predictions.thumbnails, "mistakes", np.concatenate([worst, others])),
+    }
+
+
 def _candidates(probabilities: Floats, predictions: Predictions) -> Ints:
     """Positions of likely label errors, most suspicious first."""
     found = likely_label_errors(probabilities, predictions.labels)
@@ -142,10 +150,3 @@ def _doubts(view: RunView, positions: Ints, candidates: Ints) -> list[Doubt]:
         np.isin(positions, candidates).tolist(),
     )
     return [Doubt(*values) for values in zip(*columns, strict=True)]
-
-
-def _sheet(pictures: npt.NDArray[np.uint8] | None, positions: Ints) -> Sprite | None:
-    """The shown pictures, one after the other; None where samples are no pictures."""
-    if pictures is None or not len(positions):
-        return None
-    return sprite(pictures[positions], "mistakes")

@@ -1,26 +1,28 @@
 """Accuracy if the test data were long-tailed too; its section's id is test-priors."""
 
 from longtail.metrics import accuracy_under, shifted_priors
-from longtail.report.figures.of_run import no_test_priors, test_priors_of
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
+from longtail.report.run_figures import no_test_priors, test_priors_of
 from longtail.report.view import RunView
 from longtail.report.words import percent
+
+_ID, _TITLE = "test-priors", "Other test distributions"
 
 
 def prior_shift(view: RunView) -> Section:
     """The curve, or why there is none."""
     figure = test_priors_of(view)
-    shown = None
-    if figure is not None:
-        caption = (
-            "Left: test data as long-tailed as the number says, the same classes frequent as in "
-            "training; middle: balanced; right: the rare classes are the frequent ones."
-        )
-        shown = Shown(inline(figure, "test-priors", _label(view)), caption)
-    html = render("sections/prior_shift.html.j2", figure=shown, why_not=no_test_priors(view))
-    return Section("test-priors", "Other test distributions", html)
+    if figure is None:
+        html = render("sections/nothing.html.j2", why=no_test_priors(view))
+        return Section(_ID, _TITLE, html)
+    caption = (
+        "Left: test data as long-tailed as the number says, the same classes frequent as in "
+        "training; middle: balanced; right: the rare classes are the frequent ones."
+    )
+    shown = Shown(inline(figure, "test-priors", _label(view)), caption)
+    return Section(_ID, _TITLE, render("sections/prior_shift.html.j2", figures=[shown]))
 
 
 def _label(view: RunView) -> str:

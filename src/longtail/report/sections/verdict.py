@@ -1,8 +1,10 @@
 """The verdict: what a reader should know after three sentences, and the numbers behind it."""
 
+from longtail.metrics.calibration import BINS
+from longtail.report.groups import GROUP_RANGES
 from longtail.report.keys import calibration_error, key_figures
 from longtail.report.page import Section, render
-from longtail.report.sentences import GROUP_WORDS, sentences
+from longtail.report.sentences import sentences
 from longtail.report.view import RunView
 
 
@@ -14,7 +16,8 @@ def verdict(view: RunView) -> Section:
         view=view,
         sentences=sentences(view, figures),
         figures=figures,
-        group_words=GROUP_WORDS,
+        ranges=GROUP_RANGES,
+        bins=BINS,
         calibration_error=calibration_error(view),
     )
     return Section("verdict", "Verdict", html)

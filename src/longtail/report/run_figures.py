@@ -1,29 +1,26 @@
 """The figures of one run: what each needs, taken from a `RunView`; None where it is not there."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from longtail.report.blocks import matrix_of
-from longtail.report.figures import calibration, training
+from longtail.metrics import group_reliability
+from longtail.report.arrays import Floats
+from longtail.report.confusion import matrix_of
+from longtail.report.figures import training
+from longtail.report.figures.calibration import calibration
 from longtail.report.figures.class_counts import class_counts
 from longtail.report.figures.confusion import confusion
 from longtail.report.figures.differences import differences
 from longtail.report.figures.embedding_map import embedding_map
 from longtail.report.figures.long_tail import long_tail
 from longtail.report.figures.test_priors import under_test_priors
-from longtail.report.view import Floats, Ints, RunView
+from longtail.report.view import RunView
 from longtail.report.words import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def samples_of(view: RunView) -> Ints | None:
-    """Samples of each class on the shown split, int64 [c]; None without predictions."""
-    if view.predictions is None:
-        return None
-    return np.bincount(view.predictions.labels, minlength=len(view.class_names)).astype(np.int64)
 
 
 def class_counts_of(view: RunView) -> "Figure":
@@ -33,7 +30,7 @@ def class_counts_of(view: RunView) -> "Figure":
 
 def long_tail_of(view: RunView) -> "Figure":
     """Accuracy of each class against its training samples."""
-    return long_tail(view.counts, view.per_class, samples_of(view))
+    return long_tail(view.counts, view.per_class, view.tested)
 
 
 def differences_of(view: RunView) -> "Figure | None":
@@ -50,35 +47,6 @@ def less_baseline(view: RunView) -> Floats | None:
     return None if np.isnan(found).all() else found
 
 
-def overall_reliability(view: RunView) -> calibration.Reliability | None:
-    """Reliability of all samples; None without all probabilities."""
-    if view.predictions is None or view.probabilities is None:
-        return None
-    correct = view.probabilities.argmax(axis=1) == view.predictions.labels
-    return calibration.reliability(view.probabilities.max(axis=1), correct)
-
-
-def reliability_by_group(view: RunView) -> dict[str, calibration.Reliability] | None:
-    """Reliability of the samples of each group that has one; None without all probabilities."""
-    if view.predictions is None or view.probabilities is None:
-        return None
-    confidence = view.probabilities.max(axis=1)
-    correct = view.probabilities.argmax(axis=1) == view.predictions.labels
-    of_sample = np.asarray(view.groups)[view.predictions.labels]
-    within = {group: of_sample == group for group in view.present_groups}
-    return {
-        group: calibration.reliability(confidence[mask], correct[mask])
-        for group, mask in within.items()
-        if mask.any()
-    }
-
-
-def calibration_of(view: RunView) -> "Figure | None":
-    """Reliability by group; None without all probabilities."""
-    curves = reliability_by_group(view)
-    return None if curves is None else calibration.calibration(curves)
-
-
 def confusion_of(view: RunView) -> "Figure | None":
     """The confusion matrix from head to tail; None without predictions."""
     matrix = matrix_of(view)
@@ -92,9 +60,18 @@ def embedding_map_of(view: RunView) -> "Figure | None":
     return embedding_map(view.map, view.predictions.labels[view.map.points], view.counts)
 
 
+def calibration_of(view: RunView) -> "Figure | None":
+    """Reliability by group; None without all probabilities."""
+    if view.predictions is None or view.probabilities is None:
+        return None
+    labels = view.predictions.labels
+    return calibration(group_reliability(view.probabilities, labels, view.counts))
+
+
 def losses_of(view: RunView) -> "Figure | None":
-    """The loss and its terms; None without a log."""
-    return training.losses({view.name: view.log}) if view.log else None
+    """The loss and its terms; None where none was logged."""
+    known = any(line["loss"] is not None for line in view.log)
+    return training.losses({view.name: view.log}) if known else None
 
 
 def live_accuracy_of(view: RunView) -> "Figure | None":
@@ -128,3 +105,17 @@ def no_test_priors(view: RunView) -> str:
             "that hold every class cannot be known."
         )
     return ""
+
+
+FIGURES: dict[str, Callable[[RunView], "Figure | None"]] = {
+    "class-counts": class_counts_of,
+    "long-tail": long_tail_of,
+    "differences": differences_of,
+    "confusion": confusion_of,
+    "embedding-map": embedding_map_of,
+    "calibration": calibration_of,
+    "loss": losses_of,
+    "live-accuracy": live_accuracy_of,
+    "test-priors": test_priors_of,
+}
+"""Every figure of one run by the name of its files; a function gives None where it has no data."""
