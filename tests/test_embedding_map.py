@@ -131,3 +131,21 @@ def test_a_map_of_three_points_or_of_no_directions_is_refused():
         tsne_map(np.eye(3))
     with pytest.raises(DataError, match="no direction"):
         tsne_map(np.zeros((10, 4)))
+
+
+@pytest.mark.parametrize(
+    ("points", "match"),
+    [
+        (np.ones((80, 16), np.float16), "collapsed"),
+        (np.ones((80, 1)), "one dimension"),
+    ],
+)
+def test_points_in_one_place_are_refused_before_t_sne_walks_nan(points, match):
+    with pytest.raises(DataError, match=match):
+        tsne_map(points)
+
+
+def test_two_places_and_a_single_one_apart_have_a_map():
+    apart = np.ones((40, 8))
+    apart[0, 0] = -1
+    assert np.isfinite(tsne_map(apart)).all()

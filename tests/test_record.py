@@ -460,3 +460,19 @@ def test_versions_are_those_installed_and_none_for_the_rest():
     assert found["numpy"] == np.__version__
     assert found["no-such-distribution"] is None
     assert found["python"].startswith("3.")
+
+
+@pytest.mark.parametrize("name", ["index", "labels", "predicted", "logits"])
+def test_predictions_without_what_they_cannot_lack_are_refused(tmp_path, name):
+    path = tmp_path / "predictions.npz"
+    arrays = {n: np.array(False) for n in record.Predictions.__dataclass_fields__}
+    arrays |= {n: np.zeros(3, np.int64) for n in ("index", "labels", "predicted")}
+    arrays["logits"] = np.zeros((3, 2), np.float16)
+    np.savez(path, **arrays)
+    assert len(record.read_predictions(path).labels) == 3
+    np.savez(path, **arrays | {name: np.array(False)})
+    with pytest.raises(CheckpointError, match=f"{name} are missing"):
+        record.read_predictions(path)
+    np.savez(path, **arrays | {"logits": np.full((3, 2), np.nan, np.float16)})
+    with pytest.raises(CheckpointError, match="not finite"):
+        record.read_predictions(path)

@@ -9,12 +9,15 @@ from longtail.metrics.geometry import tail_classes, unit_rows
 from longtail.prior import as_counts
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 POINTS = 3000
 # Fewer have no neighbourhood to speak of.
 FEWEST = 4
 _PERPLEXITY = 30.0
 _ANGLE = 0.7
+# Spread of unit vectors, of which half precision leaves a thousandth.
+_COLLAPSED = 1e-6
 
 
 def choose_points(
@@ -79,6 +82,17 @@ def perplexity_of(points: int) -> float:
     return min(_PERPLEXITY, (points - 1) / 3)
 
 
+def not_mappable(unit: Floats) -> str:
+    """Why unit rows [n, d] make no map, as a sentence, or nothing."""
+    if len(unit) < FEWEST:
+        return f"A map of {len(unit)} points shows nothing; at least {FEWEST} are needed."
+    if unit.shape[1] < 2:
+        return "Vectors of one dimension have two directions and no map."
+    if unit.std(axis=0).max() < _COLLAPSED:
+        return "All samples lie in one place: the embeddings have collapsed, and there is no map."
+    return ""
+
+
 def tsne_map(embeddings: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.float32]:
     """Where t-SNE puts each embedding in the plane, float32 [n, 2].
 
@@ -95,14 +109,15 @@ def tsne_map(embeddings: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.float32
     52.7 % for 52.9 %). openTSNE 1.0.4 was no faster than that.
 
     Raises:
-        DataError: fewer than 4 points, or points that have no direction.
+        DataError: fewer than 4 points, of fewer than 2 dimensions, that have no direction, or that
+            all lie in one place: t-SNE would not end with an error there, but with the process.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     unit = unit_rows(embeddings)
-    if len(unit) < FEWEST:
-        raise DataError(f"A map of {len(unit)} points shows nothing; at least {FEWEST} are needed.")
+    if problem := not_mappable(unit):
+        raise DataError(problem)
     perplexity = perplexity_of(len(unit))
     tsne = TSNE(init="pca", perplexity=perplexity, angle=_ANGLE, random_state=seed)
     with threadpool_limits(1):

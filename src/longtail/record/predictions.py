@@ -116,7 +116,10 @@ def _largest(
 
 
 def _problem(p: Predictions) -> str:
-    """What is wrong with the arrays' types or shapes, or nothing."""
+    """What is wrong with the arrays' types, shapes or numbers, or nothing."""
+    for name in ("index", "labels", "predicted", "logits"):
+        if getattr(p, name) is None:
+            return f"{name} are missing"
     n = len(p.index)
     expected: dict[str, tuple[type, tuple[int | None, ...]]] = {
         "index": (np.int64, (n,)),
@@ -133,7 +136,7 @@ def _problem(p: Predictions) -> str:
         if array is not None and (array.dtype != dtype or not _fits(array.shape, shape)):
             wanted = str(shape).replace("None", "any")
             return f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {wanted}"
-    return ""
+    return "" if np.isfinite(p.logits).all() else "some logits are not finite"
 
 
 def _fits(shape: tuple[int, ...], pattern: tuple[int | None, ...]) -> bool:
@@ -183,13 +186,12 @@ def read_predictions(path: str | os.PathLike[str], *, thumbnails: bool = True) -
     content = io.BytesIO(read_bytes(path))
     try:
         with np.load(content, allow_pickle=False) as archive:
-            arrays: dict[str, Any] = {
+            read = {
                 name: archive[name] if thumbnails or name != "thumbnails" else _NONE
                 for name in archive.files
             }
-        predictions = Predictions(
-            **{name: None if array.ndim == 0 else array for name, array in arrays.items()}
-        )
+        arrays: dict[str, Any] = {name: None if a.ndim == 0 else a for name, a in read.items()}
+        predictions = Predictions(**arrays)
         problem = _problem(predictions)
     except _CORRUPT as error:
         problem = str(error) or type(error).__name__
