@@ -11,7 +11,7 @@ from PIL import Image
 from longtail.data.dataset import Dataset, Split, split_of
 from longtail.data.sources.folder import file_names, load_folder
 from longtail.errors import DataError
-from longtail.inspection.summary import Sample, inspect, render, unreadable_files
+from longtail.inspection.summary import Sample, inspect, look_at_files, render
 
 
 @pytest.fixture(autouse=True)
@@ -151,12 +151,12 @@ def write(root: Path, files: dict[str, bytes]) -> Path:
 def test_unreadable_files_are_all_listed_with_their_reasons(tmp_path: Path) -> None:
     good = {f"a/{i}.png": png((i, 0, 0)) for i in range(3)}
     bad = {"a/empty.png": b"", "b/page.jpg": b"<html>", "loose.gif": b"GIF89a", "b/x.txt": b""}
-    found = dict(unreadable_files(write(tmp_path / "d", good | bad)))
+    found = dict(look_at_files(write(tmp_path / "d", good | bad)).unreadable)
     assert sorted(found) == ["a/empty.png", "b/page.jpg", "loose.gif"]
     assert found["a/empty.png"] == "the file is empty"
     assert found["b/page.jpg"].startswith("it is not a JPEG")
     with pytest.raises(DataError):
-        unreadable_files(tmp_path / "nowhere")
+        look_at_files(tmp_path / "nowhere")
 
 
 def test_a_file_without_permission_is_unreadable(
@@ -168,7 +168,7 @@ def test_a_file_without_permission_is_unreadable(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert unreadable_files(root) == [("a/0.png", "Permission denied")]
+    assert look_at_files(root).unreadable == [("a/0.png", "Permission denied")]
 
 
 def test_the_file_of_a_sample_is_found_by_its_index(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_sample_is_seen_in_train_by_a_pair_of_its_own_only() -> None:
     assert (group.bits, group.likeness, group.size, group.conflicting) == (2, 0.97, 3, True)
     page = Page(dataset_page(facts(data, near=near)))
     assert "only the 100,000 closest pairs were compared" in page.text
-    assert near.told().startswith("Groups of near-duplicates: 1 (1 across splits); test samples")
+    assert near.summary().startswith("Groups of near-duplicates: 1 (1 across splits); test samples")
 
 
 def test_of_very_many_groups_some_are_listed_and_all_are_counted() -> None:
@@ -143,6 +143,7 @@ def test_hostile_names_are_text() -> None:
     assert HOSTILE[0] in page.text
     assert "\x1b" not in html
     assert "{{ 7 * 7 }}" in page.text
+    assert "(no name)" in page.column("classes-table", "class")
 
 
 def test_vectors_have_outliers_and_no_pictures() -> None:

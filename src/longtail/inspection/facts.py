@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.data.dataset import Dataset
-from longtail.inspection.near_duplicates import NearDuplicates, NearPair
+from longtail.inspection.near_duplicates import HOW, UNSEEN, NearDuplicates, NearPair
 from longtail.inspection.oddities import constant_columns, odd_samples, odd_sizes
 from longtail.inspection.summary import FileNames, Inspection, Sample, splits_of
 from longtail.inspection.thumbnails import SIDE, shrunk
-from longtail.report.dataset import Copies, DatasetFacts, Found, Shown
+from longtail.report.dataset import Copies, CopyGroups, DatasetFacts, ShownSample
 
 RAREST, OF_EACH = 8, 8
 MOST_GROUPS, MOST_MEMBERS = 200, 8
@@ -38,10 +38,10 @@ def facts_of(
         names: split -> index -> file; empty where samples have no files of their own.
         sizes: file -> width and height in pixels; empty likewise.
     """
-    rarest = list(_rarest(dataset))
-    listed = [_most_telling(inspection.duplicates), _most_telling(near.groups if near else ())]
-    odd = odd_samples(dataset)
-    members = (group[:MOST_MEMBERS] for group in chain(*listed))
+    rarest, odd = list(_rarest(dataset)), odd_samples(dataset)
+    identical = _most_telling(inspection.duplicates)
+    alike = _most_telling(near.groups if near else ())
+    members = (group[:MOST_MEMBERS] for group in (*identical, *alike))
     wanted = list(dict.fromkeys(chain(*rarest, *members, (o.sample for o in odd[:MOST_ODD]))))
     pictures = _pictures(dataset, wanted) if len(dataset.input_shape) == 3 else None
     show = _Showing(names, {} if pictures is None else {s: n for n, s in enumerate(wanted)})
@@ -53,10 +53,8 @@ def facts_of(
         counts=inspection.counts,
         notes=inspection.notes,
         rarest=tuple(tuple(map(show.sample, members)) for members in rarest),
-        identical=_found(inspection.duplicates, inspection.counts, show.groups(listed[0])),
-        near=near
-        if near is None
-        else _near(near, inspection.counts, show.groups(listed[1], near.closest)),
+        identical=_found(inspection.duplicates, inspection.counts, show.groups(identical)),
+        near=_near(near, inspection.counts, show.groups(alike, near.closest)) if near else None,
         odd=tuple((show.sample(one.sample), one.why) for one in odd[:MOST_ODD]),
         odd_total=len(odd),
         files=tuple(odd_sizes(_used(sizes, names), dataset.input_shape[0])),
@@ -72,9 +70,9 @@ class _Showing:
     names: FileNames
     numbers: Mapping[Sample, int]
 
-    def sample(self, sample: Sample) -> Shown:
+    def sample(self, sample: Sample) -> ShownSample:
         place = self.names.get(sample.split, {}).get(sample.index, str(sample.index))
-        return Shown(sample.split, place, sample.label, self.numbers.get(sample))
+        return ShownSample(sample.split, place, sample.label, self.numbers.get(sample))
 
     def groups(
         self, groups: Groups, closest: Mapping[Sample, NearPair] | None = None
@@ -114,10 +112,10 @@ def _conflicting(group: Sequence[Sample]) -> bool:
     return len({sample.label for sample in group}) > 1
 
 
-def _found(groups: Groups, splits: Mapping[str, object], shown: tuple[Copies, ...]) -> Found:
+def _found(groups: Groups, splits: Mapping[str, object], shown: tuple[Copies, ...]) -> CopyGroups:
     alone = [group[0].split for group in groups if not _across(group)]
     in_train = [group for group in groups if any(s.split == "train" for s in group)]
-    return Found(
+    return CopyGroups(
         within={split: alone.count(split) for split in splits},
         across=len(groups) - len(alone),
         conflicting=sum(map(_conflicting, groups)),
@@ -130,11 +128,13 @@ def _found(groups: Groups, splits: Mapping[str, object], shown: tuple[Copies, ..
     )
 
 
-def _near(near: NearDuplicates, splits: Mapping[str, object], shown: tuple[Copies, ...]) -> Found:
+def _near(
+    near: NearDuplicates, splits: Mapping[str, object], shown: tuple[Copies, ...]
+) -> CopyGroups:
     """The same of near-duplicates, where only a pair of its own makes a sample seen in train."""
     found = _found(near.groups, splits, shown)
     seen = {split: len(near.seen_in_train(split)) for split in found.seen}
-    return dataclasses.replace(found, seen=seen, complete=near.complete)
+    return dataclasses.replace(found, seen=seen, how=HOW, unseen="" if near.complete else UNSEEN)
 
 
 def _used(sizes: Mapping[str, tuple[int, int]], names: FileNames) -> dict[str, tuple[int, int]]:

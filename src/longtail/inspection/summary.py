@@ -16,6 +16,7 @@ from longtail.data.sources.folder import each_picture, with_progress
 from longtail.data.tree import open_tree
 from longtail.errors import printable
 from longtail.prior import Group, groups, imbalance_ratio
+from longtail.report.groups import GROUP_RANGES
 
 SMALLEST_SHOWN = 5
 LISTED = 5
@@ -144,15 +145,6 @@ def look_at_files(path: Path) -> Files:
     )
 
 
-def unreadable_files(path: Path) -> list[tuple[str, str]]:
-    """Every picture file below a folder or in a .zip that cannot be decoded, with the reason.
-
-    Raises:
-        DataError: `path` is neither a folder nor a readable .zip.
-    """
-    return look_at_files(path).unreadable
-
-
 def _size(data: bytes, name: str) -> tuple[int, int]:
     """Width and height of a file that can be decoded as a whole, before any EXIF rotation."""
     # One pixel is kept of each: everything is decoded, next to nothing is held.
@@ -209,7 +201,7 @@ def _summary(inspection: Inspection) -> Iterator[str]:
         f"samples, the smallest {min(n for n in train if n):,}"
     )
     members = ", ".join(f"{number} {group}" for group, number in inspection.groups.items())
-    yield f"Classes by train samples: {members} (more than 100, 20 to 100, fewer than 20)"
+    yield f"Classes by train samples: {members} ({', '.join(GROUP_RANGES.values())})"
     rare = ", ".join(f"{printable(name)} {count:,}" for name, count in inspection.smallest)
     yield f"Smallest classes: {rare}"
 

@@ -2,17 +2,22 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from longtail.errors import printable
-from longtail.prior import GROUPS, group_of, groups, imbalance_ratio
+from longtail.prior import group_of, groups, imbalance_ratio
+from longtail.report.arrays import Ints
+from longtail.report.figures.class_counts import class_counts
+from longtail.report.figures.shown import Shown
+from longtail.report.figures.svg import inline
+from longtail.report.groups import GROUP_RANGES
 from longtail.report.page import Section, page, render
 from longtail.report.pictures import Sprite, sprite
-from longtail.report.tables import Cell, Column, Table, number, share
-from longtail.report.words import plural
+from longtail.report.tables import Cell, Column, Table, group_cell, number, share
+from longtail.report.words import class_label, plural
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -23,7 +28,7 @@ SPLIT_WORDS = {"train": "train", "holdout": "hold-out", "test": "test"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
+class ShownSample:
     """A sample that the page shows.
 
     Attributes:
@@ -52,7 +57,7 @@ class Copies:
         likeness: correlation of the closest two as grey pictures; None if identical.
     """
 
-    members: tuple[Shown, ...]
+    members: tuple[ShownSample, ...]
     size: int
     splits: tuple[str, ...]
     conflicting: bool
@@ -61,7 +66,7 @@ class Copies:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
+class CopyGroups:
     """All groups of copies of one kind, by their numbers, and the first of them.
 
     Attributes:
@@ -70,7 +75,8 @@ class Found:
         conflicting: groups with different labels.
         seen: split other than train -> its samples that have a copy in train.
         groups: those that the page shows.
-        complete: False where only the closest pairs of very many were looked at.
+        how: they were found, in sentences; "" where that needs no words.
+        unseen: why there are more than these, in a sentence; "" where all were found.
     """
 
     within: Mapping[str, int]
@@ -78,7 +84,8 @@ class Found:
     conflicting: int
     seen: Mapping[str, int]
     groups: tuple[Copies, ...]
-    complete: bool = True
+    how: str = ""
+    unseen: str = ""
 
     @property
     def total(self) -> int:
@@ -104,7 +111,7 @@ class DatasetFacts:
         odd_total: how many there are.
         files: files worth a look and why: class folders only.
         constant_columns: columns of vectors that have one value in train.
-        pictures: uint8 [p, 32, 32, 3], what `Shown.picture` counts in; None for vectors.
+        pictures: uint8 [p, 32, 32, 3], what `ShownSample.picture` counts in; None for vectors.
     """
 
     name: str
@@ -113,14 +120,51 @@ class DatasetFacts:
     class_names: tuple[str, ...]
     counts: Mapping[str, Sequence[int]]
     notes: tuple[str, ...]
-    rarest: tuple[tuple[Shown, ...], ...]
-    identical: Found
-    near: Found | None
-    odd: tuple[tuple[Shown, str], ...]
+    rarest: tuple[tuple[ShownSample, ...], ...]
+    identical: CopyGroups
+    near: CopyGroups | None
+    odd: tuple[tuple[ShownSample, str], ...]
     odd_total: int
     files: tuple[tuple[str, str], ...]
     constant_columns: tuple[int, ...]
     pictures: npt.NDArray[np.uint8] | None
+
+
+class _Kind(NamedTuple):
+    """Copies of one kind in words.
+
+    Attributes:
+        id: of the section.
+        title: of the section.
+        what: samples that are such copies.
+        none: that there are none, as a sentence.
+        one: a copy of that kind, for a sentence that goes on with "one".
+        last: how the groups are ordered beyond their labels and splits.
+    """
+
+    id: str
+    title: str
+    what: str
+    none: str
+    one: str
+    last: str = ""
+
+
+_IDENTICAL = _Kind(
+    id="identical",
+    title="Identical samples",
+    what="samples that are equal value by value",
+    none="No two samples are identical.",
+    one="an identical",
+)
+_NEAR = _Kind(
+    id="near",
+    title="Near-duplicates",
+    what="pictures that look alike and are not identical",
+    none="No two pictures were found that look alike and are not identical.",
+    one="a similar",
+    last=", then the closest",
+)
 
 
 def dataset_page(facts: DatasetFacts) -> str:
@@ -156,9 +200,9 @@ def _sections(facts: DatasetFacts, sheet: Sprite | None) -> Iterator[Section]:
             "dataset/rarest.html.j2", classes=list(_rarest(facts)), balanced=balanced, sheet=sheet
         )
         yield Section("rarest", "The rarest classes", html)
-    yield _copies("identical", "Identical samples", facts, facts.identical, sheet)
+    yield _copies(_IDENTICAL, facts, facts.identical, sheet)
     if facts.near is not None:
-        yield _copies("near", "Near-duplicates", facts, facts.near, sheet)
+        yield _copies(_NEAR, facts, facts.near, sheet)
     yield Section("odd", "Worth a look", _odd(facts, sheet))
 
 
@@ -171,6 +215,7 @@ def _summary(facts: DatasetFacts) -> dict[str, object]:
         "largest": int(counts.max()),
         "smallest": int(counts[counts > 0].min()),
         "members": {group: len(classes) for group, classes in groups(counts).items()},
+        "ranges": GROUP_RANGES,
         "empty": int(np.sum(counts == 0)),
         "splits": SPLIT_WORDS,
         "notes": [printable(note) for note in facts.notes],
@@ -178,55 +223,45 @@ def _summary(facts: DatasetFacts) -> dict[str, object]:
 
 
 def _classes(facts: DatasetFacts) -> "Markup":
-    from longtail.report.figures.class_counts import class_counts
-    from longtail.report.figures.svg import inline
-
     counts = np.asarray(facts.counts["train"], np.int64)
-    label = "Training samples of each class, from the most frequent class to the rarest"
-    return render(
-        "dataset/classes.html.j2",
-        figure=inline(class_counts(counts), "class-counts", label),
-        table=_class_table(facts, counts),
-    )
+    label = "Training samples of each class, from the most frequent to the rarest"
+    figure = Shown(inline(class_counts(counts), "class-counts", label), f"{label}.")
+    table = _class_table(facts, counts)
+    return render("dataset/classes.html.j2", figures=[figure], table=table)
 
 
-def _class_table(facts: DatasetFacts, counts: npt.NDArray[np.int64]) -> Table:
+def _class_table(facts: DatasetFacts, counts: Ints) -> Table:
     """A line for each class, head first."""
     sizes = [Column(SPLIT_WORDS[name]) for name in facts.counts]
     named = [Column("class", number=False, wide=True), Column("group", number=False)]
     total = max(1, counts.sum())
     lines = []
     for c in np.argsort(-counts, kind="stable").tolist():
-        group = group_of(int(counts[c]))
+        name, group = class_label(facts.class_names[c]), group_of(int(counts[c]))
         amounts = [number(of_split[c]) for of_split in facts.counts.values()]
-        mark = Cell(group, GROUPS.index(group), group)
-        lines.append(
-            [Cell(printable(facts.class_names[c])), mark, *amounts, share(counts[c] / total)]
-        )
+        lines.append([Cell(name), group_cell(group), *amounts, share(counts[c] / total)])
     return Table("classes-table", "Every class", [*named, *sizes, Column("of train, %")], lines)
 
 
-def _rarest(facts: DatasetFacts) -> Iterator[tuple[str, int, list[tuple[Shown, str]]]]:
+def _rarest(facts: DatasetFacts) -> Iterator[tuple[str, int, list[tuple[ShownSample, str]]]]:
     """Name, training samples and some of these with captions, of each of the rarest classes."""
     for members in facts.rarest:
         label = members[0].label
         captioned = [(shown, _caption(facts, shown)) for shown in members]
-        yield printable(facts.class_names[label]), facts.counts["train"][label], captioned
+        yield class_label(facts.class_names[label]), facts.counts["train"][label], captioned
 
 
-def _copies(
-    name: str, title: str, facts: DatasetFacts, found: Found, sheet: Sprite | None
-) -> Section:
+def _copies(kind: _Kind, facts: DatasetFacts, found: CopyGroups, sheet: Sprite | None) -> Section:
     html = render(
         "dataset/copies.html.j2",
-        kind=name,
+        kind=kind,
         found=found,
         splits=SPLIT_WORDS,
         within={SPLIT_WORDS[split]: groups for split, groups in found.within.items()},
         lines=[(copies, [_caption(facts, s) for s in copies.members]) for copies in found.groups],
         sheet=sheet,
     )
-    return Section(name, title, html)
+    return Section(kind.id, kind.title, html)
 
 
 def _odd(facts: DatasetFacts, sheet: Sprite | None) -> "Markup":
@@ -241,10 +276,10 @@ def _odd(facts: DatasetFacts, sheet: Sprite | None) -> "Markup":
     )
 
 
-def _caption(facts: DatasetFacts, shown: Shown) -> str:
+def _caption(facts: DatasetFacts, shown: ShownSample) -> str:
     """Where a sample lies, and its class."""
     place = f"{SPLIT_WORDS[shown.split]} {shown.place}" if shown.place.isdecimal() else shown.place
-    return printable(f"{place}: {facts.class_names[shown.label]}")
+    return f"{printable(place)}: {class_label(facts.class_names[shown.label])}"
 
 
 def _reasons(name: str, label: str, files: Sequence[tuple[str, str]]) -> Table:

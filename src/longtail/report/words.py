@@ -7,6 +7,15 @@ ONLY_LARGEST = f"Above {ALL_LOGITS_UP_TO:,} classes only the largest logits of e
 """Why numbers that take the probabilities of all classes are missing; a sentence's beginning."""
 
 
+def class_label(name: str) -> str:
+    """A class's name as it is shown: printable, and never nothing.
+
+    >>> class_label("cat"), class_label("")
+    ('cat', '(no name)')
+    """
+    return printable(name) or "(no name)"
+
+
 def percent(fraction: float | None, digits: int = 1) -> str:
     """Per cent without the sign, a dash for what does not exist.
 
