@@ -35,7 +35,7 @@ from longtail.report.sections.prior_shift import prior_shift
 from longtail.report.sections.training import training
 from longtail.report.view import open_run
 from report_page import Page
-from report_runs import HOSTILE, make_run
+from report_runs import HOSTILE, counts_of, make_run
 
 COUNTS = np.array([300, 0, 40, 5, 40, 1, 120, 18])
 SHARES = np.array([0.8, 0.0, 0.5, np.nan, 0.75, 0.1, 1.0, 0.25])
@@ -50,12 +50,12 @@ SECTIONS = (data, long_tail_section, calibration_section, training, prior_shift)
 
 @pytest.fixture(scope="module")
 def views(tmp_path_factory):
-    """Runs of 10 classes with hostile names and 100 with plain ones, each with its baseline."""
-    found = {}
-    for classes, names in ((10, HOSTILE), (100, None)):
+    """Runs of 10 classes with hostile names and 100 in no order, each with its baseline."""
+    found, mixed = {}, np.random.default_rng(0).permutation(counts_of(100))
+    for classes, names, counts in ((10, HOSTILE, None), (100, None, mixed)):
         root = tmp_path_factory.mktemp(f"of-{classes}")
-        run = make_run(root / "rcl", classes, names=names)
-        make_run(root / "ce", classes, names=names, method="ce", skill=0.5)
+        run = make_run(root / "rcl", classes, names=names, counts=counts)
+        make_run(root / "ce", classes, names=names, counts=counts, method="ce", skill=0.5)
         found[classes] = with_baseline(open_run(run))
     return found
 
@@ -300,11 +300,14 @@ def test_the_words_of_marks_are_in_the_order_of_the_svg(views, sections, classes
 
 
 def test_words_say_the_number_its_interval_and_of_how_many(views, sections):
-    text = sections[100][1].data["long-tail-tips"][0]
-    interval = binomtest(round(20 * views[100].per_class[0]), 20).proportion_ci(method="wilson")
-    share = f"{100 * views[100].per_class[0]:.1f} %"
-    around = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-    assert text == f"class-000\n500 training samples, many\naccuracy {share} {around} of 20 samples"
+    view, text = views[100], sections[100][1].data["long-tail-tips"][0]
+    largest = int(view.counts.argmax())
+    interval = binomtest(round(20 * view.per_class[largest]), 20).proportion_ci(method="wilson")
+    assert text == (
+        f"class-{largest:03}\n500 training samples, many\n"
+        f"accuracy {100 * view.per_class[largest]:.1f} % "
+        f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}] of 20 samples"
+    )
 
 
 # As a part of a page
