@@ -15,14 +15,8 @@ from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
-from longtail.experiments.table import Row, difference, short_revision, shown, strictest, tables_of
-from longtail.metrics.paired import (
-    RANKED_FROM,
-    holm,
-    paired_difference,
-    smallest_difference,
-    verdict,
-)
+from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
+from longtail.metrics import compare_all, first_confidence, smallest_difference
 
 GRID = Path(__file__).with_name("grids") / "when.yaml"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "when-rcl-pays.md"
@@ -100,8 +94,8 @@ def cell(row: Row, name: str) -> str:
 
 def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
     """Every pair at every budget, its interval, and what so many seeds could have shown."""
-    found = [
-        (title, first, second, measure, paired_difference(ours, base))
+    asked = [
+        (title, first, second, measure, ours, base)
         for title, rows in tables.items()
         for first, second in PAIRS
         for measure, name in MEASURES.items()
@@ -111,11 +105,14 @@ def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
     ]
     yield "| budget | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
     yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"
-    adjusted = holm([paired.p if paired.n >= RANKED_FROM else None for *_, paired in found])
-    level = strictest(max(1, sum(p is not None for p in adjusted)))
-    for (title, first, second, measure, paired), p in zip(found, adjusted, strict=True):
-        ranked = paired.std and paired.n >= RANKED_FROM
-        least = smallest_difference(paired.std, paired.n, confidence=level) if ranked else None
+    found = compare_all([(ours, base) for *_, ours, base in asked])
+    level = first_confidence(found)
+    for (title, first, second, measure, *_), each in zip(asked, found, strict=True):
+        paired, p = each.paired, each.adjusted
+        assert paired is not None
+        least = None
+        if p is not None and paired.std:
+            least = smallest_difference(paired.std, paired.n, confidence=level)
         cells = [
             budget_of(title),
             f"{first} less {second}",
@@ -124,7 +121,7 @@ def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
             difference(paired),
             "–" if p is None else f"{p:.2g}",
             "–" if least is None else f"{least:.1f}",
-            verdict(paired, p),
+            each.words,
         ]
         yield f"| {' | '.join(cells)} |"
     yield ""

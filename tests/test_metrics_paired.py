@@ -1,6 +1,7 @@
 """Statistics over seeds against scipy, their definitions, and simulation."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from longtail.metrics import (
     RANKED_FROM,
     Paired,
     bootstrap_interval,
+    compare_all,
     holm,
     is_ranked,
     paired_difference,
+    paired_interval,
+    sensitivity,
     shared_differences,
     smallest_difference,
     spread,
@@ -286,3 +290,68 @@ def test_equal_methods_are_called_different_about_once_in_twenty():
     nothing = by_seed([0.0] * RANKED_FROM)
     ranked = np.mean([is_ranked(paired_difference(by_seed(row), nothing)) for row in drawn])
     assert ranked == pytest.approx(0.05, abs=0.017)
+
+
+def test_what_seeds_could_have_shown():
+    nothing = dict.fromkeys(range(4), 0.0)
+    rows = [{0: 0.1, 1: 0.3, 2: 0.2}, {0: 0.1, 1: 0.1, 2: 0.4, 3: 0.9}, nothing]
+    found = compare_all([(row, nothing) for row in rows])
+    could = sensitivity(found)
+    deviation = math.sqrt((0.1**2 + np.var([0.1, 0.1, 0.4, 0.9], ddof=1)) / 2)
+    assert could.seeds == 3
+    assert could.deviation == pytest.approx(deviation)
+    assert could.least == pytest.approx(smallest_difference(deviation, 3, confidence=0.975))
+    assert sensitivity(compare_all([({0: 0.1}, nothing)])) is None
+
+
+def test_two_seeds_ask_nothing_of_the_others():
+    base = dict.fromkeys(range(3), 0.0)
+    alone, few = {0: 0.3, 1: 0.2, 2: 0.25}, {0: 0.1, 1: 0.2}
+    both = compare_all([(alone, base), (few, base)])
+    assert both[0] == compare_all([(alone, base)])[0]
+    assert both[1].adjusted is None
+
+
+def test_several_are_corrected_together_and_each_over_its_own_seeds():
+    base = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.4}
+    first, second = {0: 0.2, 1: 0.35, 2: 0.5}, {1: 0.3, 2: 0.35, 3: 0.6, 9: 0.9}
+    found = compare_all([(first, base), ({}, base), (second, base), (first, second)])
+    pairs = [(first, base), (second, base), (first, second)]
+    tested = [paired_difference(*pair) for pair in pairs]
+    assert [each.paired for each in found] == [tested[0], None, *tested[1:]]
+    expected = holm([tested[0].p, None, tested[1].p, None])
+    assert [each.adjusted for each in found] == expected
+    assert [each.words for each in found][1:] == [
+        "no shared seed: not ranked",
+        verdict(tested[1], expected[2]),
+        "2 seeds: not ranked",
+    ]
+
+
+def test_the_paired_interval_covers_as_it_says():
+    """Exactly: over every outcome of n samples, weighted by its probability."""
+    n = 25
+    outcomes = [(g, lost) for g in range(n + 1) for lost in range(n + 1 - g)]
+    gained, lost = np.array(outcomes).T
+    low, high = paired_interval(gained, lost, n)
+    for gain, loss in [(0.1, 0.1), (0.3, 0.1), (0.05, 0.25), (0.4, 0.4), (0.02, 0.01)]:
+        weights = stats.multinomial.pmf(
+            np.column_stack([gained, lost, n - gained - lost]), n, [gain, loss, 1 - gain - loss]
+        )
+        inside = (low <= gain - loss) & (gain - loss <= high)
+        assert weights[inside].sum() > 0.93
+
+
+def test_the_paired_interval_turns_round_with_its_models():
+    low, high = paired_interval([0, 5, 30], [0, 1, 0], [10, 20, 30])
+    back_low, back_high = paired_interval([0, 1, 0], [0, 5, 30], [10, 20, 30])
+    assert np.allclose(low, -back_high)
+    assert np.allclose(high, -back_low)
+    assert high[2] == pytest.approx(1, abs=0.05)
+    assert (low < high).all()
+
+
+@pytest.mark.parametrize("counts", [(-1, 0, 5), (0, -1, 5), (3, 3, 5)])
+def test_more_changes_than_samples_are_refused(counts):
+    with pytest.raises(DataError, match="at most total"):
+        paired_interval(*counts)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import importlib
 import itertools
-import math
 import shutil
 from pathlib import Path
 
@@ -15,20 +14,18 @@ import scipy.stats
 
 import report_runs
 from longtail.errors import CheckpointError, printable
-from longtail.experiments import table
-from longtail.metrics import expected_calibration_error, picture_difference, smallest_difference
+from longtail.metrics import expected_calibration_error, paired_interval, picture_difference
 from longtail.record import read_predictions, read_record
 from longtail.report.comparison import comparison
-from longtail.report.comparison.changes import changes, paired_interval
 from longtail.report.comparison.compared import compared
-from longtail.report.judged import judged, sensitivity
+from longtail.report.comparison.fixed import changes
 from longtail.report.rows import rows_of
 from longtail.report.runs import open_runs
+from report_page import Page
 from report_runs import HOSTILE
-from report_tables import Page
 
 make_run = functools.partial(report_runs.make_run, embeddings=False, thumbnails=False)
-DRAWING = ("comparison.overview", "comparison.classes", "comparison.curves")
+DRAWING = ("overview", "classes", "curves", "side_by_side")
 COUNTS = report_runs.counts_of(10)[::-1]  # the rarest first: no page may take ids for ranks
 SKILL = {"ce": 0.6, "rcl": 0.75, "bcl": 0.62}
 
@@ -59,7 +56,7 @@ def page_of(folders) -> Page:
     """Without its figures, which take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         for name in DRAWING:
-            module = importlib.import_module(f"longtail.report.{name}")
+            module = importlib.import_module(f"longtail.report.comparison.{name}")
             patch.setattr(module, "inline", lambda *_: "")
         return drawn_page_of(folders)
 
@@ -122,35 +119,6 @@ def test_differences_are_a_paired_t_test_with_holm(runs, page):
         words = page.column("differences-seeds", "it is")[row]
         assert (words == "better") == better
         assert better or words.startswith("no evidence")
-
-
-def test_nothing_is_judged_otherwise_than_in_a_bench_table(runs):
-    records = {m: {s: read_record(runs[m, s] / "record.json") for s in range(3)} for m in SKILL}
-    rows = table.compared([table.Row(m, found) for m, found in records.items()], "ce")
-    by_seed = {m: {s: balanced(runs[m, s]) for s in range(3)} for m in SKILL}
-    ours = judged([by_seed["rcl"], by_seed["bcl"]], by_seed["ce"])
-    for mine, theirs in zip(ours, rows[1:], strict=True):
-        assert mine.adjusted == pytest.approx(theirs.adjusted)
-        assert 100 * mine.paired.mean == pytest.approx(theirs.paired.mean)
-
-
-def test_what_seeds_could_have_shown(runs):
-    found = judged(
-        [{0: 0.1, 1: 0.3, 2: 0.2}, {0: 0.1, 1: 0.1, 2: 0.4, 3: 0.9}], dict.fromkeys(range(4), 0.0)
-    )
-    could = sensitivity(found)
-    deviation = math.sqrt((0.1**2 + np.var([0.1, 0.1, 0.4, 0.9], ddof=1)) / 2)
-    assert could.seeds == 3
-    assert could.deviation == pytest.approx(deviation)
-    assert could.least == pytest.approx(smallest_difference(deviation, 3, confidence=0.975))
-    assert sensitivity(judged([{0: 0.1}], {0: 0.0})) is None
-
-
-def test_two_seeds_ask_nothing_of_the_others():
-    base = dict.fromkeys(range(3), 0.0)
-    alone, few = {0: 0.3, 1: 0.2, 2: 0.25}, {0: 0.1, 1: 0.2}
-    assert judged([alone], base)[0] == judged([alone, few], base)[0]
-    assert judged([alone, few], base)[1].adjusted is None
 
 
 def test_one_seed_ranks_nothing(runs):
@@ -234,7 +202,7 @@ def test_other_classes_are_said_and_not_compared(tmp_path, runs):
     assert "trained on other classes (5 classes) than ce" in page.text
     assert compared(views).problems
     assert page.column("key-figures", "balanced")[1] == f"{100 * balanced(other):.1f}"
-    assert not {"class-differences", "mended-table", "differences-seeds"} & page.tables.keys()
+    assert not {"class-differences", "fixed-table", "differences-seeds"} & page.tables.keys()
     assert "Accuracy on the split that the run was watched on." in page.text
 
 
@@ -244,7 +212,7 @@ def test_other_data_of_the_same_classes_is_not_paired(tmp_path, runs, changed):
     page = page_of([runs["ce", 0], edited(other, **changed)])
     assert "the same classes as ce" in page.text
     assert "no difference between them is claimed" in page.text
-    assert not {"class-differences", "mended-table", "differences-seeds"} & page.tables.keys()
+    assert not {"class-differences", "fixed-table", "differences-seeds"} & page.tables.keys()
 
 
 def test_a_damaged_run_is_left_out_with_its_reason(tmp_path, runs):
@@ -275,7 +243,7 @@ def test_a_run_named_twice_is_one_run(runs):
     assert "named twice" in problems[0]
 
 
-def test_mended_and_broken_are_counted_sample_by_sample(runs, page):
+def test_fixed_and_broken_are_counted_sample_by_sample(runs, page):
     for method, seed in itertools.product(("rcl", "bcl"), range(3)):
         ours = read_predictions(runs[method, seed] / "predictions-test.npz")
         base = read_predictions(runs["ce", seed] / "predictions-test.npz")
@@ -290,12 +258,49 @@ def test_mended_and_broken_are_counted_sample_by_sample(runs, page):
                     [True, not right[0], right == (False, True), right == (True, False)]
                 ):
                     line[place] += int(one)
-        rows = [r for r in page.tables["mended-table"] if r[:2] == [method, f"seed {seed}"]]
+        rows = [r for r in page.tables["fixed-table"] if r[:2] == [method, f"seed {seed}"]]
         shown = {row[2]: [int(cell.replace(",", "")) for cell in row[3:7]] for row in rows}
         assert shown == expected
     ours = changes(*open_runs([runs["rcl", 0], runs["ce", 0]])[0])
-    sentence = f"rcl mends {ours.mended.sum()} of ce's {ours.mistakes.sum()} mistakes and breaks"
+    sentence = f"rcl fixes {ours.fixed.sum()} of ce's {ours.mistakes.sum()} mistakes and breaks"
     assert f"{sentence} {ours.broken.sum()} that were right" in page.text
+
+
+def side_by_side_of(folders, monkeypatch) -> tuple[str, list[int]]:
+    """The section's HTML with its figures as their labels, and the points of the asked maps."""
+    asked = []
+    module = importlib.import_module("longtail.report.comparison.side_by_side")
+    monkeypatch.setattr(module, "inline", lambda _, name, label: f"<{name}>{label}")
+    monkeypatch.setattr(module, "embedding_map_of", lambda view: asked.append(view.map_points))
+    section = module.side_by_side(compared(open_runs(list(folders))[0]))
+    return section.html, asked
+
+
+def test_the_same_views_stand_side_by_side(runs, monkeypatch):
+    html, asked = side_by_side_of(runs.values(), monkeypatch)
+    for place, method in enumerate(SKILL, 1):
+        assert f"calibration-{place}&gt;Calibration: {method}, seed 0" in html
+        assert f"confusion-{place}&gt;Confusion: {method}, seed 0" in html
+        assert f"<figcaption>{method}, seed 0</figcaption>" in html
+    assert not asked, "these runs keep no embeddings"
+    assert "not drawn" not in html
+
+
+def test_maps_of_few_rows_are_small_and_of_many_not_drawn(tmp_path, monkeypatch):
+    folders = [
+        report_runs.make_run(tmp_path / f"{n}", 3, per_class=2, changes={"knobs": {"la_tau": n}})
+        for n in range(5)
+    ]
+    assert side_by_side_of(folders[:4], monkeypatch)[1] == [1500] * 4
+    html, asked = side_by_side_of(folders, monkeypatch)
+    assert not asked
+    assert html.count("<figcaption>") == 8
+    assert "1 row more is not drawn" in html
+
+
+def test_a_single_row_stands_beside_nothing(runs):
+    page = page_of([runs["ce", seed] for seed in range(3)])
+    assert "Side by side" not in page.text
 
 
 def test_other_samples_are_not_counted_together(tmp_path, runs):
@@ -307,7 +312,7 @@ def test_other_samples_are_not_counted_together(tmp_path, runs):
     gone = make_run(tmp_path / "gone" / "rcl", method="rcl", names=HOSTILE, counts=COUNTS)
     (gone / "predictions-test.npz").unlink()
     page = page_of([runs["ce", 0], other, gone])
-    assert "mended-table" not in page.tables
+    assert "fixed-table" not in page.tables
     assert "differences-samples" not in page.tables
     assert page.column("class-differences", "95 %, bcl") == ["–"] * 10
     assert page.column("differences-seeds", "it is") == ["1 seed: not ranked"] * 2
@@ -342,7 +347,7 @@ def test_every_class_has_its_recalls_and_student_interval(runs, page):
 def test_a_class_of_one_seed_has_the_interval_of_its_samples(runs):
     page = page_of([runs["ce", 0], runs["rcl", 0]])
     found = changes(*open_runs([runs["rcl", 0], runs["ce", 0]])[0])
-    low, high = paired_interval(found.mended, found.broken, found.total)
+    low, high = paired_interval(found.fixed, found.broken, found.total)
     shown = [f"[{100 * a:.1f}, {100 * b:.1f}]" for a, b in zip(low, high, strict=True)]
     assert page.column("class-differences", "95 %, rcl") == shown[::-1]  # head first
 
@@ -350,29 +355,6 @@ def test_a_class_of_one_seed_has_the_interval_of_its_samples(runs):
 def test_few_samples_of_a_class_have_no_interval(tmp_path):
     folders = [make_run(tmp_path / m, 4, method=m, per_class=9) for m in ("ce", "rcl")]
     assert page_of(folders).column("class-differences", "95 %, rcl") == ["–"] * 4
-
-
-def test_the_paired_interval_covers_as_it_says():
-    """Exactly: over every outcome of n samples, weighted by its probability."""
-    n = 25
-    outcomes = [(g, lost) for g in range(n + 1) for lost in range(n + 1 - g)]
-    mended, broken = np.array(outcomes).T
-    low, high = paired_interval(mended, broken, n)
-    for gain, loss in [(0.1, 0.1), (0.3, 0.1), (0.05, 0.25), (0.4, 0.4), (0.02, 0.01)]:
-        weights = scipy.stats.multinomial.pmf(
-            np.column_stack([mended, broken, n - mended - broken]), n, [gain, loss, 1 - gain - loss]
-        )
-        inside = (low <= gain - loss) & (gain - loss <= high)
-        assert weights[inside].sum() > 0.93
-
-
-def test_the_paired_interval_turns_round_with_its_models():
-    low, high = paired_interval([0, 5, 30], [0, 1, 0], [10, 20, 30])
-    back_low, back_high = paired_interval([0, 1, 0], [0, 5, 30], [10, 20, 30])
-    assert np.allclose(low, -back_high)
-    assert np.allclose(high, -back_low)
-    assert high[2] == pytest.approx(1, abs=0.05)
-    assert (low < high).all()
 
 
 def test_nothing_of_the_data_becomes_markup(tmp_path, page):
@@ -414,7 +396,7 @@ def test_runs_whose_logits_were_not_kept_have_no_calibration_error(tmp_path):
         dataclasses.replace(found, logits=found.logits[:, :0], thumbnails=None).write(path)
     page = page_of(folders)
     assert "ECE" not in page.tables["key-figures"][0]
-    assert "mended-table" in page.tables
+    assert "fixed-table" in page.tables
 
 
 def test_other_sources_within_a_row_are_said(tmp_path):

@@ -19,7 +19,7 @@ from longtail.report.runs import find_runs
 from longtail.report.sections.training import training
 from longtail.report.unfinished import unfinished
 from longtail.report.view import open_run
-from report_tables import Page
+from report_page import Page
 
 make_run = functools.partial(
     report_runs.make_run, embeddings=False, thumbnails=False, per_class=10, num_classes=4

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longtail.report.single import report
+from longtail.report.sections import report
 from longtail.report.view import open_run
 from report_runs import HOSTILE, make_run
 

@@ -12,7 +12,7 @@ from longtail.inspection.facts import facts_of
 from longtail.inspection.near_duplicates import near_duplicates
 from longtail.inspection.summary import inspect
 from longtail.report.dataset import dataset_page
-from longtail.report.write import look, write_page
+from longtail.report.write import build_page, write_page
 from report_runs import HOSTILE, make_run
 
 pytestmark = pytest.mark.browser
@@ -53,7 +53,7 @@ def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def written(kind: str) -> Path:
         path = root / f"{kind}.html"
         if kind in given:
-            return write_page(look(given[kind], path))
+            return write_page(path, build_page(given[kind], path).html)
         path.write_text(_dataset_page(), encoding="utf-8")
         return path
 

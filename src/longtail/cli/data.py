@@ -56,10 +56,10 @@ def _refuse(data: str, unreadable: list[tuple[str, str]], html: Path | None) -> 
     from longtail.errors import DataError
 
     if html is not None:
-        from longtail.record import write_atomically
         from longtail.report.dataset import unreadable_page
+        from longtail.report.write import write_page
 
-        write_atomically(html, unreadable_page(Path(data).name, unreadable).encode())
+        write_page(html, unreadable_page(Path(data).name, unreadable))
     listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
     raise DataError(f"{len(unreadable)} pictures in {data} cannot be read:\n{listed}")
 
@@ -74,14 +74,14 @@ def _write(
     """Near-duplicates take seconds, so they are looked for with a page only."""
     from longtail.inspection.facts import facts_of
     from longtail.inspection.near_duplicates import comparable, near_duplicates
-    from longtail.record import write_atomically
     from longtail.report.dataset import dataset_page
+    from longtail.report.write import write_page
 
     near = near_duplicates(dataset, inspection.duplicates) if comparable(dataset) else None
     if near is not None:
-        typer.echo(near.told())
+        typer.echo(near.summary())
     facts = facts_of(dataset, inspection, near, names=names, sizes=sizes)
-    write_atomically(html, dataset_page(facts).encode())
+    write_page(html, dataset_page(facts))
     typer.echo(f"To look at it: {html}")
 
 

@@ -37,16 +37,16 @@ def report(
     """Write a page to look at: one run, several side by side, or a folder of them."""
     from longtail.errors import UsageError, printable
     from longtail.report.summary import summary
-    from longtail.report.write import look, write_figures, write_page
+    from longtail.report.write import build_page, write_figures, write_page
 
-    looked = look(runs, out, baseline=baseline, map_points=points)
-    if figures is not None and len(looked.views) != 1:
+    built = build_page(runs, out, baseline=baseline, map_points=points)
+    if figures is not None and len(built.views) != 1:
         raise UsageError("--figures draws the figures of one run; name one finished run.")
-    for problem in looked.problems:
+    for problem in built.problems:
         typer.echo(printable(problem), err=True)
     if markdown:
-        typer.echo("\n".join(map(summary, looked.views)), nl=False)
-    typer.echo(f"To look at it: {write_page(looked)}", err=markdown)
+        typer.echo("\n".join(map(summary, built.views)), nl=False)
+    typer.echo(f"To look at it: {write_page(built.path, built.html)}", err=markdown)
     if figures is not None:
-        written = write_figures(looked.views[0], figures)
+        written = write_figures(built.views[0], figures)
         typer.echo(f"{len(written)} figures in {figures}", err=markdown)

@@ -114,9 +114,10 @@ def train(
 def _reported(folder: Path) -> str:
     """Write the report and say where; a run is finished whether or not that succeeds."""
     from longtail.errors import LongtailError
-    from longtail.report.write import look, write_page
+    from longtail.report.write import build_page, write_page
 
     try:
-        return f"To look at it: {write_page(look([folder]))}"
+        built = build_page([folder])
+        return f"To look at it: {write_page(built.path, built.html)}"
     except LongtailError as error:
         return f"Its report could not be written: {error}"

@@ -1,19 +1,11 @@
 """Tables of an experiment's records, with what the number of seeds can and cannot show."""
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from longtail.experiments.ledger import Entry
-from longtail.metrics.paired import (
-    RANKED_FROM,
-    Paired,
-    holm,
-    paired_difference,
-    smallest_difference,
-    spread,
-    verdict,
-)
+from longtail.metrics.comparison import Comparison, compare_all, sensitivity
+from longtail.metrics.paired import Paired, spread, verdict
 from longtail.record import Record, SplitMetrics
 
 COLUMNS = {
@@ -71,18 +63,12 @@ def tables_of(entries: Sequence[Entry], baseline: str) -> dict[str, list[Row]]:
 def compared(rows: Sequence[Row], baseline: str, metric: str = "balanced_accuracy") -> list[Row]:
     """The rows with their paired differences from the baseline's and Holm's p-values."""
     base = next((row.values(metric) for row in rows if row.label == baseline), {})
-    pairs = [
-        paired_difference(row.values(metric), base)
-        if row.label != baseline and base.keys() & row.values(metric).keys()
-        else None
-        for row in rows
-    ]
-    # What too few seeds say is ranked by nobody, and asks no more of the others.
-    tests = [pair.p if pair and pair.n >= RANKED_FROM else None for pair in pairs]
-    adjusted = holm(tests)
+    found = compare_all(
+        [(row.values(metric), {} if row.label == baseline else base) for row in rows]
+    )
     return [
-        dataclasses.replace(row, paired=pair, adjusted=p)
-        for row, pair, p in zip(rows, pairs, adjusted, strict=True)
+        dataclasses.replace(row, paired=each.paired, adjusted=each.adjusted)
+        for row, each in zip(rows, found, strict=True)
     ]
 
 
@@ -186,25 +172,13 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
         "% interval; p-values by Holm over the rows; nothing is ranked below 3 seeds. 'Best on "
         "test' picks its epoch on test, as many papers do, and is compared with nothing here."
     )
-    ranked = [row.paired for row in rows if row.paired and row.paired.n >= RANKED_FROM]
-    if spreads := [paired.std for paired in ranked if paired.std]:
-        typical, seeds = pooled(spreads), min(paired.n for paired in ranked)
-        least = smallest_difference(typical, seeds, confidence=strictest(len(ranked)))
+    could = sensitivity([Comparison(row.paired, row.adjusted) for row in rows])
+    if could is not None:
         yield (
-            f"Differences vary by {typical:.1f} points from seed to seed: {seeds} seeds would "
-            f"show a true difference of {least:.1f} points in four cases of five after Holm's "
-            "correction, and smaller ones mostly go unseen."
+            f"Differences vary by {could.deviation:.1f} points from seed to seed: {could.seeds} "
+            f"seeds would show a true difference of {could.least:.1f} points in four cases of five "
+            "after Holm's correction, and smaller ones mostly go unseen."
         )
-
-
-def pooled(deviations: Sequence[float]) -> float:
-    """The spread that several estimates of equal size agree on: the root of the mean variance."""
-    return math.sqrt(sum(s * s for s in deviations) / len(deviations))
-
-
-def strictest(comparisons: int) -> float:
-    """The confidence at which Holm judges the first of several comparisons."""
-    return 1 - 0.05 / comparisons
 
 
 def _machines(records: Sequence[Record]) -> str:

@@ -8,6 +8,13 @@ from longtail.metrics.calibration import (
     group_reliability,
     reliability,
 )
+from longtail.metrics.comparison import (
+    Comparison,
+    Sensitivity,
+    compare_all,
+    first_confidence,
+    sensitivity,
+)
 from longtail.metrics.confusion import (
     absent_classes,
     accuracy,
@@ -21,7 +28,7 @@ from longtail.metrics.confusion import (
 )
 from longtail.metrics.embedding import choose_points, tsne_map
 from longtail.metrics.geometry import Geometry, geometry_of, tail_classes
-from longtail.metrics.intervals import wilson_interval
+from longtail.metrics.intervals import paired_interval, wilson_interval
 from longtail.metrics.label_errors import likely_label_errors
 from longtail.metrics.paired import (
     AFTER_HOLM,
@@ -63,11 +70,13 @@ __all__ = [
     "METRICS",
     "NO_EVIDENCE",
     "RANKED_FROM",
+    "Comparison",
     "EstimatedPrior",
     "Geometry",
     "Paired",
     "PictureInterval",
     "Reliability",
+    "Sensitivity",
     "ShiftedPrior",
     "SplitMetrics",
     "Spread",
@@ -78,10 +87,12 @@ __all__ = [
     "bootstrap_interval",
     "choose_points",
     "class_auroc",
+    "compare_all",
     "confusion_matrix",
     "correct_probabilities",
     "estimate_prior",
     "expected_calibration_error",
+    "first_confidence",
     "fit_temperature",
     "geometry_of",
     "group_accuracy",
@@ -92,11 +103,13 @@ __all__ = [
     "is_ranked",
     "likely_label_errors",
     "paired_difference",
+    "paired_interval",
     "per_class_accuracy",
     "picture_difference",
     "picture_interval",
     "precision",
     "reliability",
+    "sensitivity",
     "shared_differences",
     "shifted_priors",
     "smallest_difference",

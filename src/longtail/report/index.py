@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from longtail.errors import printable
-from longtail.prior import GROUPS
 from longtail.report.figures import rows as rows_figure
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, page, render
+from longtail.report.row_table import row_table
 from longtail.report.rows import Row, means, rows_of
 from longtail.report.runs import DEPTH, RunsFound, Unfinished, find_runs
 from longtail.report.tables import Cell, Column, Link, Table, number, share
@@ -102,24 +102,20 @@ def _facts(view: RunView) -> str:
 
 
 def _rows_table(place: int, rows: Sequence[Row], start: Path) -> Table:
-    present = [group for group in GROUPS if any(row.values(group) for row in rows)]
-    columns = [Column("row", number=False, wide=True), Column("n")]
-    columns += map(Column, ("balanced", "harmonic", *present))
-    columns += [Column("classes at 0"), Column("minutes")]
-    columns += [Column("reports", number=False, wide=True)]
-    lines = [
-        [
-            Cell(row.label),
-            number(len(row.views)),
-            *(means(row.values(f"{name}_accuracy")) for name in ("balanced", "harmonic_mean")),
-            *(means(row.values(group)) for group in present),
-            means(row.values("zero_classes"), scale=1),
-            means({s: v.record.provenance.seconds / 60 for s, v in row.views.items()}, scale=1),
-            Cell("", links=[_link(v.folder, start, f"seed {s}") for s, v in row.views.items()]),
-        ]
+    minutes = [
+        {seed: view.record.provenance.seconds / 60 for seed, view in row.views.items()}
         for row in rows
     ]
-    return Table(f"rows-{place}", "Rows of runs, per cent", columns, lines)
+    reports = [
+        Cell("", links=[_link(v.folder, start, f"seed {seed}") for seed, v in row.views.items()])
+        for row in rows
+    ]
+    return row_table(
+        f"rows-{place}",
+        rows,
+        (Column("minutes"), [means(values, scale=1) for values in minutes]),
+        (Column("reports", number=False, wide=True), reports),
+    )
 
 
 def _figure(place: int, rows: Sequence[Row]) -> Shown:

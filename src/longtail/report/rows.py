@@ -1,15 +1,19 @@
 """Runs that differ in nothing but the seed make a row: what tables of several runs are made of."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from longtail.errors import printable
 from longtail.metrics.paired import spread
 from longtail.record import Record
+from longtail.report.arrays import Floats
 from longtail.report.tables import Cell
 from longtail.report.view import RunView
 
@@ -39,6 +43,11 @@ class Row:
         """A metric's fraction, or number of classes, by seed; seeds that have none are left out."""
         found = {seed: getattr(view.metrics, name) for seed, view in self.views.items()}
         return {seed: float(v) for seed, v in found.items() if v is not None and math.isfinite(v)}
+
+    @functools.cached_property
+    def recall(self) -> Floats:
+        """Accuracy of each class, the mean over seeds, float64 [c]; NaN without a test sample."""
+        return np.asarray(np.mean([v.per_class for v in self.views.values()], axis=0), np.float64)
 
 
 def rows_of(views: Sequence[RunView]) -> list[Row]:

@@ -7,7 +7,7 @@ import numpy as np
 from longtail.metrics import RANKED_FROM, tail_classes
 from longtail.report.confusion import directions
 from longtail.report.groups import GROUP_RANGES
-from longtail.report.keys import KeyFigure
+from longtail.report.key_figures import KeyFigure
 from longtail.report.view import RunView
 from longtail.report.words import interval, listed, percent, plural, signed
 

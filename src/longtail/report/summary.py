@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from longtail.report.keys import KeyFigure, key_figures
+from longtail.report.key_figures import KeyFigure, key_figures
 from longtail.report.sentences import sentences
 from longtail.report.view import RunView
-from longtail.report.words import interval, percent
+from longtail.report.words import interval, percent, signed
 
 _WORST = 5
 # What Markdown or a table would take for markup; a name may hold any of it.
@@ -60,8 +60,7 @@ def _figure_table(view: RunView, figures: Sequence[KeyFigure]) -> Iterator[str]:
 def _difference(figure: KeyFigure) -> str:
     if figure.against is None:
         return "–"
-    found = figure.against
-    return f"{100 * found.value:+.1f} {interval(found.low, found.high)}"
+    return signed(figure.against.value, figure.against.low, figure.against.high)
 
 
 def _worst_table(view: RunView) -> Iterator[str]:

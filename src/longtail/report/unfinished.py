@@ -47,8 +47,8 @@ def _configuration(folder: Path) -> dict[str, Any]:
 
 
 def _configuration_section(configuration: Mapping[str, Any]) -> Section:
-    facts = [(printable(name), _fact(value)) for name, value in configuration.items()]
-    return Section("configuration", "Set up as", render("unfinished/facts.html.j2", facts=facts))
+    pairs = [(printable(name), _fact(value)) for name, value in configuration.items()]
+    return Section("configuration", "Set up as", render("unfinished/facts.html.j2", pairs=pairs))
 
 
 def _fact(value: object) -> str:
@@ -71,8 +71,11 @@ def _log_section(log: Sequence[Epoch]) -> Section:
 
 
 def _measured(line: Epoch) -> Iterator[Cell]:
-    loss, seconds = line["loss"], line.get("seconds")
-    yield number(math.nan) if loss is None else number(loss, f"{loss:.3f}")
+    yield _rounded(line["loss"], 3)
     yield share(line.get("accuracy", {}).get("balanced_accuracy"))
-    known = isinstance(seconds, int | float)
-    yield number(seconds / 60, f"{seconds / 60:.1f}") if known else number(math.nan)
+    seconds = line.get("seconds")
+    yield _rounded(seconds / 60 if isinstance(seconds, int | float) else None, 1)
+
+
+def _rounded(value: float | None, digits: int) -> Cell:
+    return number(math.nan) if value is None else number(value, f"{value:.{digits}f}")

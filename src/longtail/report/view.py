@@ -23,7 +23,7 @@ from longtail.report.arrays import Floats, Ints
 from longtail.report.epochs import Epoch, read_epochs
 
 if TYPE_CHECKING:
-    from longtail.report.mapped import EmbeddingMap
+    from longtail.report.embedding import EmbeddingMap
 
 MARKS = ("record.json", "config.json", "log.jsonl")
 """Files that a training leaves; one of them makes a folder a run's."""
@@ -116,12 +116,14 @@ class RunView:
         """Softmax of the logits, float64 [n, c]; None where not every class's logit is kept."""
         if self.predictions is None or self.predictions.logit_classes is not None:
             return None
+        if self.predictions.logits.shape[1] != len(self.class_names):
+            return None
         return softmax(self.predictions.logits.astype(np.float64))
 
     @functools.cached_property
     def map(self) -> "EmbeddingMap | None":
-        """Where t-SNE puts the samples; None where `mapped.no_map` says why."""
-        from longtail.report.mapped import map_of
+        """Where t-SNE puts the samples; None where `embedding.no_map` says why."""
+        from longtail.report.embedding import map_of
 
         return map_of(self)
 

@@ -12,14 +12,14 @@ from longtail.report.baseline import with_baseline
 from longtail.report.comparison import comparison
 from longtail.report.index import index
 from longtail.report.runs import open_runs
-from longtail.report.single import report
+from longtail.report.sections import report
 from longtail.report.unfinished import unfinished
 from longtail.report.view import RunView, is_run, open_run
 
 PAGE, COMPARISON, INDEX = "report.html", "comparison.html", "index.html"
 
 
-class Looked(NamedTuple):
+class BuiltPage(NamedTuple):
     """A page that is not written yet.
 
     Attributes:
@@ -35,13 +35,13 @@ class Looked(NamedTuple):
     problems: tuple[str, ...]
 
 
-def look(
+def build_page(
     folders: Sequence[Path],
     out: Path | None = None,
     *,
     baseline: Path | None = None,
     map_points: int = POINTS,
-) -> Looked:
+) -> BuiltPage:
     """The page of one run, of several, or of a folder of runs.
 
     Args:
@@ -63,45 +63,45 @@ def look(
     (folder,) = folders
     if folder.is_dir() and not is_run(folder):
         path = out or folder / INDEX
-        return Looked(index(folder, path), path, (), ())
+        return BuiltPage(index(folder, path), path, (), ())
     return _to(out, _of_one(folder, baseline, map_points))
 
 
-def _to(out: Path | None, looked: Looked) -> Looked:
-    return looked if out is None else looked._replace(path=out)
+def _to(out: Path | None, built: BuiltPage) -> BuiltPage:
+    return built if out is None else built._replace(path=out)
 
 
-def _of_one(folder: Path, baseline: Path | None, map_points: int) -> Looked:
+def _of_one(folder: Path, baseline: Path | None, map_points: int) -> BuiltPage:
     try:
         view = with_baseline(open_run(folder, map_points=map_points), baseline)
     except CheckpointError as error:
         return _unfinished(folder, error)
-    return Looked(report(view), folder / PAGE, (view,), view.problems)
+    return BuiltPage(report(view), folder / PAGE, (view,), view.problems)
 
 
-def _unfinished(folder: Path, error: CheckpointError) -> Looked:
+def _unfinished(folder: Path, error: CheckpointError) -> BuiltPage:
     """What can be shown all the same; if there is nothing, the error stands."""
     html = unfinished(folder, str(error))
     if html is None:
         raise error
-    return Looked(html, folder / PAGE, (), (str(error),))
+    return BuiltPage(html, folder / PAGE, (), (str(error),))
 
 
-def _side_by_side(folders: Sequence[Path]) -> Looked:
+def _side_by_side(folders: Sequence[Path]) -> BuiltPage:
     views, problems = open_runs(folders)
     parent = Path(os.path.commonpath([folder.resolve().parent for folder in folders]))
     html = comparison(views, problems)
-    return Looked(html, parent / COMPARISON, tuple(views), tuple(problems))
+    return BuiltPage(html, parent / COMPARISON, tuple(views), tuple(problems))
 
 
-def write_page(looked: Looked) -> Path:
+def write_page(path: Path, html: str) -> Path:
     """Write a page whole or not at all, an older one replaced, and return where.
 
     Raises:
         CheckpointError: it cannot be written.
     """
-    write_atomically(looked.path, looked.html.encode())
-    return looked.path
+    write_atomically(path, html.encode())
+    return path
 
 
 def write_figures(view: RunView, folder: Path) -> list[Path]:

@@ -6,11 +6,11 @@ from longtail.errors import printable
 from longtail.report.comparison.classes import classes
 from longtail.report.comparison.compared import Compared, compared
 from longtail.report.comparison.curves import curves, long_tail, test_priors
-from longtail.report.comparison.difference import differences
-from longtail.report.comparison.mended import mended
+from longtail.report.comparison.differences import differences, differences_of
+from longtail.report.comparison.fixed import fixed
 from longtail.report.comparison.overview import overview
-from longtail.report.comparison.paired import paired
 from longtail.report.comparison.runs import runs
+from longtail.report.comparison.side_by_side import side_by_side
 from longtail.report.page import Section, page
 from longtail.report.view import RunView
 from longtail.report.words import listed, plural
@@ -35,13 +35,14 @@ def comparison(views: Sequence[RunView], problems: Sequence[str] = ()) -> str:
 
 
 def _sections(found: Compared) -> Iterator[Section]:
-    between = differences(found)
+    between = differences_of(found)
     made = (
         overview(found, between),
-        paired(found, between),
+        differences(found, between),
         long_tail(found),
         classes(found),
-        mended(found),
+        fixed(found),
+        side_by_side(found),
         curves(found),
         test_priors(found),
         runs(found),

@@ -2,22 +2,39 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 
-from longtail.report.comparison.class_difference import ClassDifference, class_difference, recall
-from longtail.report.comparison.compared import Compared
+from longtail.metrics import paired_difference, paired_interval
+from longtail.report.arrays import Floats
+from longtail.report.comparison.compared import Compared, RunPair, pairs_of
+from longtail.report.comparison.fixed import changes
 from longtail.report.figures.differences import differences
 from longtail.report.figures.marks import mark_order
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
 from longtail.report.rows import Row
-from longtail.report.tables import Cell, Column, Table, number, points, share
-from longtail.report.words import interval, plural
+from longtail.report.tables import Cell, Column, Table, group_cell, number, points, share
+from longtail.report.words import interval, plural, signed
 
 SHOWN = 5
 """Rows beside the baseline's that the table has columns for."""
+_FEWEST_SAMPLES = 10
+
+
+class ClassDifference(NamedTuple):
+    """A row less the baseline in each class; fractions, float64 [c], NaN where there is none.
+
+    Attributes:
+        mean: over the pairs of runs.
+        low, high: 95 % over seeds, or over test samples where there is one pair.
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
 
 
 def classes(comparison: Compared) -> Section | None:
@@ -28,7 +45,7 @@ def classes(comparison: Compared) -> Section | None:
     between = [class_difference(row, base) for row in rows]
     ids = [f"differences-{number}" for number in range(1, len(rows) + 1)]
     html = render(
-        "compare/classes.html.j2",
+        "comparison/classes.html.j2",
         table=class_table(base, rows, between),
         figures=list(map(_figure, ids, repeat(base), rows, between)),
         base=base.label,
@@ -44,7 +61,7 @@ def _figure(name: str, base: Row, row: Row, found: ClassDifference) -> Shown:
     better, worse = int((found.mean > 0).sum()), int((found.mean < 0).sum())
     label = (
         f"Class accuracies of {row.label} less those of {base.label}: {plural(better, 'class')} "
-        f"higher, {worse:,} lower, {100 * float(np.nanmean(found.mean)):+.1f} points on average"
+        f"higher, {worse:,} lower, {signed(float(np.nanmean(found.mean)))} points on average"
     )
     drawn = differences(base.first.counts, found.mean)
     caption = f"{row.label} less {base.label}: above the line it recognises the class more often."
@@ -56,7 +73,7 @@ def _tips(base: Row, found: ClassDifference) -> Iterator[str]:
     view = base.first
     for c in mark_order(view.counts, found.mean):
         size = f"{plural(int(view.counts[c]), 'training sample')}, {view.groups[c]}"
-        yield f"{view.class_names[c]}\n{size}\n{100 * found.mean[c]:+.1f} points"
+        yield f"{view.class_names[c]}\n{size}\n{signed(found.mean[c])} points"
 
 
 def class_table(base: Row, rows: Sequence[Row], between: Sequence[ClassDifference]) -> Table:
@@ -67,17 +84,46 @@ def class_table(base: Row, rows: Sequence[Row], between: Sequence[ClassDifferenc
     for row in rows:
         columns += [Column(row.short), Column(f"{row.short} less {base.short}")]
         columns += [Column(f"95 %, {row.short}")]
-    recalls = recall(base)
-    own = [(recall(row), found) for row, found in zip(rows, between, strict=True)]
+    recalls = base.recall
+    own = [(row.recall, found) for row, found in zip(rows, between, strict=True)]
     lines = []
     for c in view.order.tolist():
         cells = [
             Cell(view.class_names[c]),
-            Cell(view.groups[c], group=view.groups[c]),
+            group_cell(view.groups[c]),
         ]
         cells += [number(int(view.counts[c])), share(recalls[c])]
         for values, found in own:
-            around = interval(found.low[c], found.high[c]) if found.low[c] == found.low[c] else "–"
-            cells += [share(values[c]), points(found.mean[c]), Cell(around)]
+            around = Cell(interval(found.low[c], found.high[c]))
+            cells += [share(values[c]), points(found.mean[c]), around]
         lines.append(cells)
     return Table("class-differences", "Recall of every class in every row", columns, lines)
+
+
+def class_difference(row: Row, base: Row) -> ClassDifference:
+    """The differences of all classes between two rows on the same data."""
+    pairs = pairs_of(row, base)
+    each = np.array([pair.view.per_class - pair.base.per_class for pair in pairs])
+    low, high = _over_samples(pairs[0]) if len(pairs) == 1 else _over_seeds(each)
+    return ClassDifference(each.mean(axis=0), low, high)
+
+
+def _over_samples(pair: RunPair) -> tuple[Floats, Floats]:
+    """Of one pair of runs, where their predictions are of the same samples and those are enough."""
+    found = changes(*pair)
+    if found is None:
+        missing = np.full(len(pair.base.class_names), np.nan)
+        return missing, missing
+    low, high = paired_interval(found.fixed, found.broken, found.total)
+    enough = found.total >= _FEWEST_SAMPLES
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+
+
+def _over_seeds(each: Floats) -> tuple[Floats, Floats]:
+    """Student's interval of each class over the pairs, from differences [pairs, c]."""
+    ends = np.full((2, each.shape[1]), np.nan)
+    for c in np.flatnonzero(np.isfinite(each).all(axis=0)):
+        found = paired_difference(dict(enumerate(each[:, c])), dict.fromkeys(range(len(each)), 0.0))
+        if found.low is not None and found.high is not None:
+            ends[:, c] = found.low, found.high
+    return ends[0], ends[1]

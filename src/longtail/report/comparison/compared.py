@@ -10,7 +10,7 @@ from longtail.report.view import RunView, same_samples
 from longtail.report.words import listed, plural
 
 
-class Pair(NamedTuple):
+class RunPair(NamedTuple):
     """Two runs that are held against each other.
 
     Attributes:
@@ -66,12 +66,12 @@ def compared(views: Sequence[RunView]) -> Compared:
     )
 
 
-def pairs_of(row: Row, base: Row) -> list[Pair]:
+def pairs_of(row: Row, base: Row) -> list[RunPair]:
     """A pair for each seed that the rows share; their first runs where they share none."""
     shared = sorted(row.views.keys() & base.views.keys())
     if not shared:
-        return [Pair(row.first, base.first)]
-    return [Pair(row.views[seed], base.views[seed]) for seed in shared]
+        return [RunPair(row.first, base.first)]
+    return [RunPair(row.views[seed], base.views[seed]) for seed in shared]
 
 
 def unseen_pairs(comparison: Compared) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from longtail.report.comparison.class_difference import recall
 from longtail.report.comparison.compared import Compared
 from longtail.report.figures.long_tail import long_tail_trends
 from longtail.report.figures.shown import Shown
@@ -24,7 +23,7 @@ def long_tail(comparison: Compared) -> Section | None:
     rows = comparison.alike[:SHOWN]
     if len(rows) < 2:
         return None
-    figure = long_tail_trends({row.short: (row.first.counts, recall(row)) for row in rows})
+    figure = long_tail_trends({row.short: (row.first.counts, row.recall) for row in rows})
     svg = inline(figure, "long-tail", "Accuracy by training samples of the class, a line a row")
     shown = Shown(svg, "Class accuracy against training samples, the mean over a row's seeds.")
     note = "A line is a running mean over classes of similar size; few classes are marks."
@@ -34,11 +33,11 @@ def long_tail(comparison: Compared) -> Section | None:
 def test_priors(comparison: Compared) -> Section | None:
     """Accuracy under other test distributions; None where a class has no test sample."""
     rows = comparison.alike[:SHOWN]
-    base = recall(comparison.base)
+    base = comparison.base.recall
     if len(rows) < 2 or len(base) < 2 or np.isnan(base).any():
         return None
     counts = comparison.base.first.counts
-    figure = under_test_priors(counts, {row.short: recall(row) for row in rows})
+    figure = under_test_priors(counts, {row.short: row.recall for row in rows})
     svg = inline(figure, "test-priors", "Accuracy by imbalance of the test data, a line a row")
     shown = Shown(
         svg, "Accuracy where classes are as frequent in the test as in training, to the reverse."
@@ -84,5 +83,5 @@ def _section(
     name: str, title: str, figures: Sequence[Shown], note: str, rows: Sequence[Row]
 ) -> Section:
     hidden = max(0, len(rows) - SHOWN)
-    html = render("compare/curves.html.j2", figures=figures, note=note, hidden=hidden)
+    html = render("comparison/curves.html.j2", figures=figures, note=note, hidden=hidden)
     return Section(name, title, html)

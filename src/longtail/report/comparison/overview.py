@@ -4,21 +4,20 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from longtail.metrics import RANKED_FROM
-from longtail.prior import GROUPS
+from longtail.metrics.calibration import BINS
 from longtail.report.baseline import BASELINE
 from longtail.report.comparison.compared import Compared
-from longtail.report.comparison.difference import Difference
+from longtail.report.comparison.differences import Difference
 from longtail.report.figures import rows as rows_figure
 from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
-from longtail.report.keys import calibration_error
+from longtail.report.groups import GROUP_RANGES
+from longtail.report.key_figures import calibration_error
 from longtail.report.page import Section, render
+from longtail.report.row_table import row_table
 from longtail.report.rows import Row, means
-from longtail.report.tables import Cell, Column, Table, number
-from longtail.report.view import RunView
+from longtail.report.tables import Column, Table
 from longtail.report.words import listed, plural
-
-_MEANS = ("balanced_accuracy", "harmonic_mean_accuracy", "accuracy")
 
 
 def overview(comparison: Compared, found: Sequence[Difference]) -> Section:
@@ -28,9 +27,11 @@ def overview(comparison: Compared, found: Sequence[Difference]) -> Section:
         [list(row.values("balanced_accuracy").values()) for row in comparison.rows],
     )
     html = render(
-        "compare/overview.html.j2",
+        "comparison/overview.html.j2",
         sentences=list(_sentences(comparison, found)),
         table=key_table(comparison.rows),
+        ranges=GROUP_RANGES,
+        bins=BINS,
         figures=[
             Shown(
                 inline(figure, "rows", "Balanced accuracy of each row, a point for each seed"),
@@ -42,37 +43,17 @@ def overview(comparison: Compared, found: Sequence[Difference]) -> Section:
 
 
 def key_table(rows: Sequence[Row]) -> Table:
-    """Mean ± standard deviation over seeds of every key figure, a line for each row."""
-    present = [group for group in GROUPS if any(row.values(group) for row in rows)]
-    titles = ("balanced", "harmonic", "all samples", *present)
-    columns = [Column("row", number=False, wide=True), Column("n"), *map(Column, titles)]
-    columns.append(Column("classes at 0"))
+    """Every row's key figures, and its calibration error where one can be known."""
     errors = [_calibration_errors(row) for row in rows]
-    known = any(errors)
-    columns += [Column("ECE")] if known else []
-    lines = [
-        [
-            Cell(row.label),
-            number(len(row.views)),
-            *(means(row.values(name)) for name in (*_MEANS, *present)),
-            means(row.values("zero_classes"), scale=1),
-            *([means(error)] if known else []),
-        ]
-        for row, error in zip(rows, errors, strict=True)
-    ]
-    return Table("key-figures", "Key figures of every row, per cent", columns, lines)
+    known = [(Column("ECE"), list(map(means, errors)))] if any(errors) else []
+    return row_table("key-figures", rows, *known)
 
 
 def _calibration_errors(row: Row) -> dict[int, float]:
     """By seed; of the runs whose logits are kept."""
     # Of copies, so that no run's probabilities stay in memory: of ImageNet they are 400 MB.
-    kept = {seed: dataclasses.replace(v) for seed, v in row.views.items() if _has_logits(v)}
-    found = {seed: calibration_error(view) for seed, view in kept.items()}
+    found = {seed: calibration_error(dataclasses.replace(v)) for seed, v in row.views.items()}
     return {seed: error for seed, error in found.items() if error is not None}
-
-
-def _has_logits(view: RunView) -> bool:
-    return view.predictions is not None and view.predictions.logits.shape[1] > 0
 
 
 def _sentences(comparison: Compared, found: Sequence[Difference]) -> Iterator[str]:

@@ -28,7 +28,7 @@ def runs(comparison: Compared) -> Section:
     """A line for each run, and what is not the same in runs that are held to differ in a seed."""
     lines = [_line(row, view) for row in comparison.rows for view in row.views.values()]
     html = render(
-        "compare/runs.html.j2",
+        "comparison/runs.html.j2",
         table=Table("runs-table", "The runs that are compared", _COLUMNS, lines),
         remarks=[remark for row in comparison.rows for remark in remarks(row)],
     )

@@ -5,7 +5,8 @@ A section is a function from a run to a `Section`, or to None where the run has 
 
 from collections.abc import Callable
 
-from longtail.report.page import Section
+from longtail.errors import printable
+from longtail.report.page import Section, page
 from longtail.report.sections import (
     calibration,
     classes,
@@ -20,6 +21,7 @@ from longtail.report.sections import (
     verdict,
 )
 from longtail.report.view import RunView
+from longtail.report.words import plural
 
 SECTIONS: tuple[Callable[[RunView], Section | None], ...] = (
     verdict.verdict,
@@ -34,3 +36,15 @@ SECTIONS: tuple[Callable[[RunView], Section | None], ...] = (
     training.training,
     measured.measured,
 )
+
+
+def report(view: RunView) -> str:
+    """The whole page as HTML: every section that the run has something to show in."""
+    record = view.record
+    sections = [section for make in SECTIONS if (section := make(view)) is not None]
+    subtitle = (
+        f"{record.method} on {printable(record.data.name)}, "
+        f"{plural(len(view.class_names), 'class')}, {record.backbone}, "
+        f"{plural(record.settings['epochs'], 'epoch')}, seed {record.seed}"
+    )
+    return page(view.name, subtitle, sections, view.problems)

@@ -2,7 +2,7 @@
 
 from longtail.metrics.calibration import BINS
 from longtail.report.groups import GROUP_RANGES
-from longtail.report.keys import calibration_error, key_figures
+from longtail.report.key_figures import calibration_error, key_figures
 from longtail.report.page import Section, render
 from longtail.report.sentences import sentences
 from longtail.report.view import RunView

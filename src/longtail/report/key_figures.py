@@ -54,11 +54,6 @@ def calibration_error(view: RunView) -> float | None:
     return expected_calibration_error(view.probabilities, view.predictions.labels)
 
 
-def comparable(view: RunView) -> bool:
-    """Whether run and baseline were measured on the very same samples."""
-    return view.baseline is not None and same_samples(view, view.baseline)
-
-
 def _metrics(view: RunView) -> Iterator[tuple[str, float | None, Metric]]:
     metrics = view.metrics
     yield "balanced accuracy", metrics.balanced_accuracy, balanced_accuracy
@@ -78,12 +73,13 @@ def _measured(view: RunView, name: str, value: float | None, metric: Metric) -> 
     if predictions is None or value is None:
         return KeyFigure(name, value)
     classes = len(view.class_names)
+    comparable = view.baseline is not None and same_samples(view, view.baseline)
     found = picture_interval(predictions.labels, predictions.predicted, classes, metric)
     return KeyFigure(
         name,
         value,
         found if found.low <= value <= found.high and found.low < found.high else None,
-        _difference(view, metric) if comparable(view) else None,
+        _difference(view, metric) if comparable else None,
     )
 
 
