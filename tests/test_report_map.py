@@ -10,8 +10,8 @@ import pytest
 from longtail.metrics import geometry_of, tsne_map
 from longtail.prior import GROUPS, group_of
 from longtail.record import predictions_of, read_predictions
+from longtail.report.embedding import geometry, map_of, no_map, vectors_of
 from longtail.report.figures.embedding_map import embedding_map as draw
-from longtail.report.mapped import geometry, map_of, no_map, vectors_of
 from longtail.report.page import page
 from longtail.report.sections.embedding_map import embedding_map, hues, quantised, readings
 from longtail.report.view import open_run

@@ -24,7 +24,6 @@ SCRIPTS = (
     "canvas.js",
     "confusion.js",
     "map.js",
-    "filter.js",
 )
 """In this order; each is about one thing and finds nothing to do where a page has not got it."""
 

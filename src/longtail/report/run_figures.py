@@ -54,7 +54,7 @@ def confusion_of(view: RunView) -> "Figure | None":
 
 
 def embedding_map_of(view: RunView) -> "Figure | None":
-    """The embedding map by group; None where `mapped.no_map` says why."""
+    """The embedding map by group; None where `embedding.no_map` says why."""
     if view.map is None or view.predictions is None:
         return None
     return embedding_map(view.map, view.predictions.labels[view.map.points], view.counts)

@@ -24,3 +24,17 @@ const placeIn = (canvas, event) => {
   const box = canvas.getBoundingClientRect();
   return [event.clientX - box.left, event.clientY - box.top];
 };
+
+// Goes through a canvas by the keyboard: `move` gets each arrow key as [right, down], `enter` is called
+// when the keyboard brings the focus and `leave` when the focus goes.
+const arrowKeys = (canvas, { move, enter, leave }) => {
+  const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+  canvas.addEventListener("keydown", (event) => {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    move(step);
+  });
+  canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) enter(); });
+  canvas.addEventListener("blur", leave);
+};

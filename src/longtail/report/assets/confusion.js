@@ -107,14 +107,13 @@
     const [row, column] = cell.map((at) => BAND + (at + 0.5) * side);
     select(cell, box.left + column, box.top + row);
   };
-  const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  canvas.addEventListener("keydown", (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const from = cursor ?? [0, 0];
-    selectByKey(from.map((at, k) => Math.min(size - 1, Math.max(0, at + step[k]))));
+  const within = (at) => Math.min(size - 1, Math.max(0, at));
+  arrowKeys(canvas, {
+    move: ([right, down]) => {
+      const [row, column] = cursor ?? [0, 0];
+      selectByKey([within(row + down), within(column + right)]);
+    },
+    enter: () => selectByKey(cursor ?? [0, 0]),
+    leave: () => select(null),
   });
-  canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) selectByKey(cursor ?? [0, 0]); });
-  canvas.addEventListener("blur", () => select(null));
 })();

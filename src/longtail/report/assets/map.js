@@ -143,30 +143,26 @@
   });
   canvas.addEventListener("pointerleave", () => choose(null));
 
-  // From a place, the nearest mark in a direction; sideways counts twice.
-  const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
   const middle = () => {
     const half = canvas.clientWidth / 2;
     return least((a, b) => Math.hypot(a - half, b - half));
   };
-  canvas.addEventListener("keydown", (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
-    event.preventDefault();
-    if (chosen === null) {
-      choose(middle());
-      return;
-    }
+
+  // From a mark, the nearest in a direction; sideways counts twice.
+  const next = ([right, down]) => {
     const [x, y] = at(chosen);
-    const found = least((a, b) => {
-      const ahead = (a - x) * step[0] + (b - y) * step[1];
-      const aside = Math.abs((a - x) * step[1]) + Math.abs((b - y) * step[0]);
+    return least((a, b) => {
+      const ahead = (a - x) * right + (b - y) * down;
+      const aside = Math.abs((a - x) * down) + Math.abs((b - y) * right);
       return ahead > 0 && aside <= 2 * ahead ? ahead + 2 * aside : Infinity;
     });
-    choose(found ?? chosen);
+  };
+  arrowKeys(canvas, {
+    move: (step) => choose(chosen === null ? middle() : next(step) ?? chosen),
+    enter: () => choose(middle()),
+    leave: () => choose(null),
   });
-  canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) choose(middle()); });
-  canvas.addEventListener("blur", () => choose(null));
+  document.addEventListener("tipaway", () => { if (chosen !== null) choose(null); });
 
   for (const button of buttons) {
     button.addEventListener("click", () => {

@@ -1,6 +1,7 @@
 // Tables with class "sortable": a click or Enter on a heading sorts by it, again turns it round.
 // A cell sorts by data-value where it has one, by its text else; empty values stay at the end.
-// A button with data-csv="TABLE-ID" saves the table as it is sorted and filtered.
+// An input with data-filter="TABLE-ID" hides the rows of the table that do not contain its text; a
+// button with data-csv="TABLE-ID" saves the table as it is sorted and filtered.
 (() => {
   const valueOf = (row, column) => {
     const cell = row.cells[column];
@@ -62,5 +63,19 @@
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     });
+  }
+  for (const input of document.querySelectorAll("input[data-filter]")) {
+    const rows = document.getElementById(input.dataset.filter).tBodies[0].rows;
+    const count = document.getElementById(`${input.dataset.filter}-shown`);
+    const filter = () => {
+      const wanted = input.value.trim().toLocaleLowerCase();
+      let shown = 0;
+      for (const row of rows) {
+        row.hidden = !row.textContent.toLocaleLowerCase().includes(wanted);
+        shown += !row.hidden;
+      }
+      if (count) count.textContent = wanted ? `${shown} of ${rows.length} shown` : "";
+    };
+    input.addEventListener("input", filter);
   }
 })();

@@ -82,11 +82,16 @@ const hideTip = () => { document.getElementById("tip").hidden = true; };
     svg.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hide(); });
     svg.addEventListener("keydown", step);
     svg.addEventListener("blur", hide);
-    addEventListener("scroll", hide, { passive: true });
-    addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+    document.addEventListener("tipaway", hide);
   };
 
   document.querySelectorAll("figure[data-tips]").forEach(attach);
-  addEventListener("scroll", hideTip, { passive: true });
-  addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+
+  // Escape and scrolling take the tip away; what it told is marked by others, who hear of it.
+  const away = () => {
+    hideTip();
+    document.dispatchEvent(new Event("tipaway"));
+  };
+  addEventListener("scroll", away, { passive: true });
+  addEventListener("keydown", (event) => { if (event.key === "Escape") away(); });
 })();

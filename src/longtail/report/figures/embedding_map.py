@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from longtail.report.mapped import EmbeddingMap
+    from longtail.report.embedding import EmbeddingMap
 
 _SIZE = (4.8, 4.8)
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # A figure's colours are the light theme's; in a page each becomes a variable that the theme sets.
 TOKENS = {
-    **{colour: f"--series-{number}" for number, colour in enumerate(style.SERIES, 1)},
+    # The other colours of series are those of the groups and of muted text.
+    **{style.SERIES[number - 1]: f"--series-{number}" for number in (4, 5)},
     **{colour: f"--{group}" for group, colour in style.GROUP_COLOUR.items()},
     style.INK: "--ink",
     style.MUTED: "--muted",

@@ -13,9 +13,9 @@ from longtail.metrics.embedding import perplexity_of
 from longtail.metrics.geometry import NEIGHBOURS
 from longtail.prior import GROUPS
 from longtail.report.arrays import Floats, Ints
+from longtail.report.embedding import EmbeddingMap, geometry, no_map
 from longtail.report.figures.embedding_map import bare_map
 from longtail.report.figures.style import shortened
-from longtail.report.mapped import EmbeddingMap, geometry, no_map
 from longtail.report.page import Section, render
 from longtail.report.pictures import data_uri, sprite
 from longtail.report.view import RunView

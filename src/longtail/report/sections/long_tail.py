@@ -6,6 +6,7 @@ import numpy as np
 
 from longtail.metrics import wilson_interval
 from longtail.report.arrays import Floats
+from longtail.report.class_words import class_words, difference_label
 from longtail.report.figures.differences import differences
 from longtail.report.figures.long_tail import INTERVALS_UP_TO
 from longtail.report.figures.marks import mark_order
@@ -15,7 +16,7 @@ from longtail.report.figures.trend import trend
 from longtail.report.page import Section, render
 from longtail.report.run_figures import less_baseline, long_tail_of
 from longtail.report.view import RunView
-from longtail.report.words import interval, percent, plural
+from longtail.report.words import interval, percent, plural, signed
 
 _TIPS, _DIFFERENCE_TIPS = "long-tail-tips", "differences-tips"
 
@@ -39,7 +40,7 @@ def accuracy_tips(view: RunView) -> Iterator[str]:
         if totals is not None:
             low, high = wilson_interval(np.rint(share * totals[c]), totals[c])
             around = f" {interval(float(low), float(high))} of {plural(totals[c], 'sample')}"
-        yield f"{_class(view, c)}\naccuracy {percent(share)} %{around}"
+        yield f"{class_words(view, c)}\naccuracy {percent(share)} %{around}"
 
 
 def difference_tips(view: RunView, found: Floats) -> Iterator[str]:
@@ -47,14 +48,9 @@ def difference_tips(view: RunView, found: Floats) -> Iterator[str]:
     assert view.baseline is not None
     for c in mark_order(view.counts, found):
         yield (
-            f"{_class(view, c)}\n{100 * found[c]:+.1f} points: {percent(view.per_class[c])} % "
+            f"{class_words(view, c)}\n{signed(found[c])} points: {percent(view.per_class[c])} % "
             f"after {percent(view.baseline.per_class[c])} %"
         )
-
-
-def _class(view: RunView, c: int) -> str:
-    samples = plural(int(view.counts[c]), "training sample")
-    return f"{view.class_names[c]}\n{samples}, {view.groups[c]}"
 
 
 def _accuracies(view: RunView) -> Shown:
@@ -88,12 +84,7 @@ def _how_to_read(view: RunView) -> Iterator[str]:
 def _differences(view: RunView, found: Floats) -> Shown:
     assert view.baseline is not None
     base = view.baseline.record.method
-    better, worse = int((found > 0).sum()), int((found < 0).sum())
-    label = (
-        f"Class accuracies of {view.record.method} less those of {base}: "
-        f"{plural(better, 'class')} higher, {worse:,} lower, "
-        f"{100 * float(np.nanmean(found)):+.1f} points on average"
-    )
+    label = difference_label(view.record.method, base, found)
     caption = (
         f"Above the line {view.record.method} recognises the class more often than {base} in "
         f"{view.baseline.name}, below it less often; the legend has each group's mean in points."
