@@ -80,8 +80,10 @@ def test_the_arrow_keys_go_from_mark_to_mark(opened: Callable) -> None:
     first = tip.inner_text()
     canvas.press("ArrowRight")
     assert tip.inner_text() != first
+    assert page.locator("#map-ring").is_visible()
     canvas.press("Escape")
     assert tip.is_hidden()
+    assert page.locator("#map-ring").is_hidden()
 
 
 def test_the_buttons_colour_the_marks(opened: Callable, run_of: Callable) -> None:

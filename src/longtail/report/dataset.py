@@ -11,7 +11,7 @@ from longtail.errors import printable
 from longtail.prior import group_of, groups, imbalance_ratio
 from longtail.report.arrays import Ints
 from longtail.report.figures.class_counts import class_counts
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.groups import GROUP_RANGES
 from longtail.report.page import Section, page, render
@@ -225,7 +225,7 @@ def _summary(facts: DatasetFacts) -> dict[str, object]:
 def _classes(facts: DatasetFacts) -> "Markup":
     counts = np.asarray(facts.counts["train"], np.int64)
     label = "Training samples of each class, from the most frequent to the rarest"
-    figure = Shown(inline(class_counts(counts), "class-counts", label), f"{label}.")
+    figure = InlineFigure(inline(class_counts(counts), "class-counts", label), f"{label}.")
     table = _class_table(facts, counts)
     return render("dataset/classes.html.j2", figures=[figure], table=table)
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from longtail.errors import printable
 from longtail.report.figures import rows as rows_figure
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, page, render
 from longtail.report.row_table import row_table
@@ -118,7 +118,7 @@ def _rows_table(place: int, rows: Sequence[Row], start: Path) -> Table:
     )
 
 
-def _figure(place: int, rows: Sequence[Row]) -> Shown:
+def _figure(place: int, rows: Sequence[Row]) -> InlineFigure:
     """The rows with the highest means, best on top."""
     known = [row for row in rows if row.values(_DRAWN)]
     known.sort(key=lambda row: -statistics.mean(row.values(_DRAWN).values()))
@@ -130,7 +130,7 @@ def _figure(place: int, rows: Sequence[Row]) -> Shown:
     caption = "Balanced accuracy, highest mean on top: a point for each seed, a bar at their mean."
     if len(known) > len(shown):
         caption += f" {plural(len(known) - len(shown), 'row')} with lower means are left out."
-    return Shown(inline(figure, f"rows-figure-{place}", label), caption)
+    return InlineFigure(inline(figure, f"rows-figure-{place}", label), caption)
 
 
 def _unfinished_table(runs: Sequence[Unfinished], start: Path) -> Table:

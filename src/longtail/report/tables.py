@@ -1,4 +1,4 @@
-"""Tables that a page sorts, filters and saves as CSV; `templates/table.html.j2` lays them out."""
+"""Tables that a page sorts, filters and saves as CSV; `templates/macros.html.j2` lays them out."""
 
 import dataclasses
 import math

@@ -8,16 +8,17 @@ import numpy as np
 
 from longtail.metrics import paired_difference, paired_interval
 from longtail.report.arrays import Floats
+from longtail.report.class_words import class_words, difference_label
 from longtail.report.comparison.compared import Compared, RunPair, pairs_of
 from longtail.report.comparison.fixed import changes
 from longtail.report.figures.differences import differences
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.marks import mark_order
-from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
 from longtail.report.rows import Row
 from longtail.report.tables import Cell, Column, Table, group_cell, number, points, share
-from longtail.report.words import interval, plural, signed
+from longtail.report.words import interval, signed
 
 SHOWN = 5
 """Rows beside the baseline's that the table has columns for."""
@@ -56,24 +57,19 @@ def classes(comparison: Compared) -> Section | None:
     return Section("classes", "Class by class", html, tips)
 
 
-def _figure(name: str, base: Row, row: Row, found: ClassDifference) -> Shown:
+def _figure(name: str, base: Row, row: Row, found: ClassDifference) -> InlineFigure:
     """The differences of a row, each class over its training samples."""
-    better, worse = int((found.mean > 0).sum()), int((found.mean < 0).sum())
-    label = (
-        f"Class accuracies of {row.label} less those of {base.label}: {plural(better, 'class')} "
-        f"higher, {worse:,} lower, {signed(float(np.nanmean(found.mean)))} points on average"
-    )
+    label = difference_label(row.label, base.label, found.mean)
     drawn = differences(base.first.counts, found.mean)
     caption = f"{row.label} less {base.label}: above the line it recognises the class more often."
-    return Shown(inline(drawn, name, label), caption, f"{name}-tips")
+    return InlineFigure(inline(drawn, name, label), caption, f"{name}-tips")
 
 
 def _tips(base: Row, found: ClassDifference) -> Iterator[str]:
     """A text for each mark of a row's differences, in their order."""
     view = base.first
     for c in mark_order(view.counts, found.mean):
-        size = f"{plural(int(view.counts[c]), 'training sample')}, {view.groups[c]}"
-        yield f"{view.class_names[c]}\n{size}\n{signed(found.mean[c])} points"
+        yield f"{class_words(view, c)}\n{signed(found.mean[c])} points"
 
 
 def class_table(base: Row, rows: Sequence[Row], between: Sequence[ClassDifference]) -> Table:
@@ -104,7 +100,7 @@ def class_difference(row: Row, base: Row) -> ClassDifference:
     """The differences of all classes between two rows on the same data."""
     pairs = pairs_of(row, base)
     each = np.array([pair.view.per_class - pair.base.per_class for pair in pairs])
-    low, high = _over_samples(pairs[0]) if len(pairs) == 1 else _over_seeds(each)
+    low, high = _over_samples(pairs[0]) if len(pairs) == 1 else _over_seeds(pairs)
     return ClassDifference(each.mean(axis=0), low, high)
 
 
@@ -119,11 +115,13 @@ def _over_samples(pair: RunPair) -> tuple[Floats, Floats]:
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def _over_seeds(each: Floats) -> tuple[Floats, Floats]:
-    """Student's interval of each class over the pairs, from differences [pairs, c]."""
-    ends = np.full((2, each.shape[1]), np.nan)
-    for c in np.flatnonzero(np.isfinite(each).all(axis=0)):
-        found = paired_difference(dict(enumerate(each[:, c])), dict.fromkeys(range(len(each)), 0.0))
+def _over_seeds(pairs: Sequence[RunPair]) -> tuple[Floats, Floats]:
+    """Student's interval of each class over the pairs; none where all differ by the same."""
+    ours = np.array([pair.view.per_class for pair in pairs])
+    base = np.array([pair.base.per_class for pair in pairs])
+    ends = np.full((2, ours.shape[1]), np.nan)
+    for c in np.flatnonzero(np.isfinite(ours + base).all(axis=0)):
+        found = paired_difference(dict(enumerate(ours[:, c])), dict(enumerate(base[:, c])))
         if found.low is not None and found.high is not None:
             ends[:, c] = found.low, found.high
     return ends[0], ends[1]

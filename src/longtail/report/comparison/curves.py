@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from longtail.report.comparison.compared import Compared
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.long_tail import long_tail_trends
-from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.test_priors import under_test_priors
 from longtail.report.figures.training import Lines, live_accuracy, losses
@@ -25,7 +25,9 @@ def long_tail(comparison: Compared) -> Section | None:
         return None
     figure = long_tail_trends({row.short: (row.first.counts, row.recall) for row in rows})
     svg = inline(figure, "long-tail", "Accuracy by training samples of the class, a line a row")
-    shown = Shown(svg, "Class accuracy against training samples, the mean over a row's seeds.")
+    shown = InlineFigure(
+        svg, "Class accuracy against training samples, the mean over a row's seeds."
+    )
     note = "A line is a running mean over classes of similar size; few classes are marks."
     return _section("long-tail", "Accuracy by class size", [shown], note, comparison.alike)
 
@@ -39,7 +41,7 @@ def test_priors(comparison: Compared) -> Section | None:
     counts = comparison.base.first.counts
     figure = under_test_priors(counts, {row.short: row.recall for row in rows})
     svg = inline(figure, "test-priors", "Accuracy by imbalance of the test data, a line a row")
-    shown = Shown(
+    shown = InlineFigure(
         svg, "Accuracy where classes are as frequent in the test as in training, to the reverse."
     )
     note = (
@@ -62,17 +64,17 @@ def curves(comparison: Compared) -> Section | None:
     return _section("training", "Training", figures, note, comparison.rows)
 
 
-def _training_figures(logs: Mapping[str, Lines]) -> Iterator[Shown]:
+def _training_figures(logs: Mapping[str, Lines]) -> Iterator[InlineFigure]:
     """Live accuracy and loss over epochs, a line a row; of what was not logged none."""
     watched = {
         label: lines for label, lines in logs.items() if any("accuracy" in line for line in lines)
     }
     if watched:
         svg = inline(live_accuracy(watched), "live-accuracy", "Accuracy during training by epoch")
-        yield Shown(svg, "Accuracy on the split that the run was watched on.")
+        yield InlineFigure(svg, "Accuracy on the split that the run was watched on.")
     if logs:
         svg = inline(losses(logs), "losses", "Loss during training by epoch")
-        yield Shown(svg, "Loss; those of different methods do not measure the same.")
+        yield InlineFigure(svg, "Loss; those of different methods do not measure the same.")
 
 
 def _of_seed(row: Row, seed: int) -> RunView:
@@ -80,7 +82,7 @@ def _of_seed(row: Row, seed: int) -> RunView:
 
 
 def _section(
-    name: str, title: str, figures: Sequence[Shown], note: str, rows: Sequence[Row]
+    name: str, title: str, figures: Sequence[InlineFigure], note: str, rows: Sequence[Row]
 ) -> Section:
     hidden = max(0, len(rows) - SHOWN)
     html = render("comparison/curves.html.j2", figures=figures, note=note, hidden=hidden)

@@ -9,7 +9,7 @@ from longtail.report.baseline import BASELINE
 from longtail.report.comparison.compared import Compared
 from longtail.report.comparison.differences import Difference
 from longtail.report.figures import rows as rows_figure
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.groups import GROUP_RANGES
 from longtail.report.key_figures import calibration_error
@@ -33,7 +33,7 @@ def overview(comparison: Compared, found: Sequence[Difference]) -> Section:
         ranges=GROUP_RANGES,
         bins=BINS,
         figures=[
-            Shown(
+            InlineFigure(
                 inline(figure, "rows", "Balanced accuracy of each row, a point for each seed"),
                 "Balanced accuracy: a point for each seed, a bar at their mean.",
             )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from longtail.report.comparison.compared import Compared
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
 from longtail.report.rows import Row
@@ -42,14 +42,14 @@ def side_by_side(comparison: Compared) -> Section | None:
     return Section("side-by-side", "Side by side", html)
 
 
-def _drawn(row: Row, place: int, with_maps: bool) -> dict[str, Shown]:
+def _drawn(row: Row, place: int, with_maps: bool) -> dict[str, InlineFigure]:
     """The figures of a row by their kind, those that its first run has."""
     # Of a copy, so that no run's probabilities stay in memory: of ImageNet they are 400 MB.
     view = dataclasses.replace(row.first, map_points=MAP_POINTS)
     figures = {kind: draw(view) for kind, draw in _views(view, with_maps).items()}
     name = f"{row.label}, seed {view.record.seed}"
     return {
-        kind: Shown(inline(figure, f"{kind}-{place}", f"{_TITLES[kind]}: {name}"), name)
+        kind: InlineFigure(inline(figure, f"{kind}-{place}", f"{_TITLES[kind]}: {name}"), name)
         for kind, figure in figures.items()
         if figure is not None
     }

@@ -9,7 +9,7 @@ from longtail.metrics.calibration import BINS
 from longtail.prior import Group
 from longtail.report.figures.calibration import ENOUGH
 from longtail.report.figures.calibration import calibration as drawn
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
 from longtail.report.tables import Cell, Column, Table, group_cell, number, share
@@ -59,7 +59,7 @@ def _means(found: Reliability) -> tuple[float, float]:
     return float(confidence), float(accuracy)
 
 
-def _figure(overall: Reliability, groups: Mapping[Group, Reliability]) -> Shown:
+def _figure(overall: Reliability, groups: Mapping[Group, Reliability]) -> InlineFigure:
     told = [_told("all", overall), *(_told(*each) for each in groups.items())]
     label = f"Accuracy by confidence, a line a group; on average {', '.join(told)}"
     caption = (
@@ -67,7 +67,7 @@ def _figure(overall: Reliability, groups: Mapping[Group, Reliability]) -> Shown:
         f"bin of confidence, the larger the more samples; lines leave out bins with fewer than "
         f"{ENOUGH}."
     )
-    return Shown(inline(drawn(groups), "calibration", label), caption)
+    return InlineFigure(inline(drawn(groups), "calibration", label), caption)
 
 
 def _told(name: str, found: Reliability) -> str:

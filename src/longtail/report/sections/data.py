@@ -9,7 +9,7 @@ from longtail.errors import printable
 from longtail.prior import Group, imbalance_ratio
 from longtail.report.arrays import Ints
 from longtail.report.figures.class_counts import class_counts
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.groups import GROUP_RANGES
 from longtail.report.page import Section, render
@@ -97,7 +97,7 @@ def _inputs(view: RunView) -> str:
     return f"pictures, stored as {' × '.join(map(str, shape))}, seen at {side} × {side} pixels"
 
 
-def _figure(view: RunView) -> Shown:
+def _figure(view: RunView) -> InlineFigure:
     sizes = {group: len(members) for group, members in view.members.items()}
     told = ", ".join(f"{plural(size, 'class')} {group}" for group, size in sizes.items())
     label = (
@@ -108,7 +108,7 @@ def _figure(view: RunView) -> Shown:
         "Training samples of each class on a logarithmic scale, the most frequent class first; in "
         "brackets the number of classes of a group."
     )
-    return Shown(inline(class_counts(view.counts), "class-counts", label), caption)
+    return InlineFigure(inline(class_counts(view.counts), "class-counts", label), caption)
 
 
 def share_of_head(view: RunView) -> float:

@@ -8,9 +8,9 @@ from longtail.metrics import wilson_interval
 from longtail.report.arrays import Floats
 from longtail.report.class_words import class_words, difference_label
 from longtail.report.figures.differences import differences
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.long_tail import INTERVALS_UP_TO
 from longtail.report.figures.marks import mark_order
-from longtail.report.figures.shown import Shown
 from longtail.report.figures.svg import inline
 from longtail.report.figures.trend import trend
 from longtail.report.page import Section, render
@@ -53,7 +53,7 @@ def difference_tips(view: RunView, found: Floats) -> Iterator[str]:
         )
 
 
-def _accuracies(view: RunView) -> Shown:
+def _accuracies(view: RunView) -> InlineFigure:
     metrics = view.metrics
     means = [f"{group} {percent(getattr(metrics, group))} %" for group in view.present_groups]
     label = (
@@ -61,7 +61,7 @@ def _accuracies(view: RunView) -> Shown:
         f"of each group: {', '.join(means)}; of all {percent(metrics.balanced_accuracy)} %"
     )
     svg = inline(long_tail_of(view), "long-tail", label)
-    return Shown(svg, " ".join(_how_to_read(view)), _TIPS)
+    return InlineFigure(svg, " ".join(_how_to_read(view)), _TIPS)
 
 
 def _how_to_read(view: RunView) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _how_to_read(view: RunView) -> Iterator[str]:
         yield f"Without a {view.split_name} sample, and so without a mark: {absent}."
 
 
-def _differences(view: RunView, found: Floats) -> Shown:
+def _differences(view: RunView, found: Floats) -> InlineFigure:
     assert view.baseline is not None
     base = view.baseline.record.method
     label = difference_label(view.record.method, base, found)
@@ -89,6 +89,6 @@ def _differences(view: RunView, found: Floats) -> Shown:
         f"Above the line {view.record.method} recognises the class more often than {base} in "
         f"{view.baseline.name}, below it less often; the legend has each group's mean in points."
     )
-    return Shown(
+    return InlineFigure(
         inline(differences(view.counts, found), "differences", label), caption, _DIFFERENCE_TIPS
     )

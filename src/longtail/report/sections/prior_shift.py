@@ -1,7 +1,7 @@
 """Accuracy if the test data were long-tailed too; its section's id is test-priors."""
 
 from longtail.metrics import accuracy_under, shifted_priors
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.page import Section, render
 from longtail.report.run_figures import no_test_priors, test_priors_of
@@ -21,7 +21,7 @@ def prior_shift(view: RunView) -> Section:
         "Left: test data as long-tailed as the number says, the same classes frequent as in "
         "training; middle: balanced; right: the rare classes are the frequent ones."
     )
-    shown = Shown(inline(figure, "test-priors", _label(view)), caption)
+    shown = InlineFigure(inline(figure, "test-priors", _label(view)), caption)
     return Section(_ID, _TITLE, render("sections/prior_shift.html.j2", figures=[shown]))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from longtail.record import Record
 from longtail.report.epochs import Epoch
-from longtail.report.figures.shown import Shown
+from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
 from longtail.report.figures.training import live_accuracy, losses
 from longtail.report.page import Section, render
@@ -23,7 +23,7 @@ def training(view: RunView) -> Section | None:
     return Section("training", "Training", html)
 
 
-def training_figures(log: Sequence[Epoch], decided: str = "") -> Iterator[Shown]:
+def training_figures(log: Sequence[Epoch], decided: str = "") -> Iterator[InlineFigure]:
     """Live accuracy and loss of one run; of what was not logged none.
 
     Args:
@@ -33,10 +33,10 @@ def training_figures(log: Sequence[Epoch], decided: str = "") -> Iterator[Shown]
     measured = [line for line in log if _balanced(line) is not None]
     if measured:
         svg = inline(live_accuracy({"": log}), "live-accuracy", _accuracy_label(measured))
-        yield Shown(svg, f"{_what_was_watched(measured)} {decided}".rstrip())
+        yield InlineFigure(svg, f"{_what_was_watched(measured)} {decided}".rstrip())
     counted = [line for line in log if line["loss"] is not None]
     if counted:
-        yield Shown(inline(losses({"": log}), "loss", _loss_label(counted)), _of_what(log))
+        yield InlineFigure(inline(losses({"": log}), "loss", _loss_label(counted)), _of_what(log))
 
 
 def _balanced(line: Epoch) -> float | None:

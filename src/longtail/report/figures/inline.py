@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-class Shown(NamedTuple):
-    """What `templates/sections/figure.html.j2` sets.
+class InlineFigure(NamedTuple):
+    """What the macro `figure` of `templates/macros.html.j2` sets.
 
     Attributes:
         svg: from `figures.svg.inline`.
