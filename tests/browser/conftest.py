@@ -12,7 +12,7 @@ import pytest
 
 from longtail.report.sections import report
 from longtail.report.view import open_run
-from report_runs import HOSTILE, make_run
+from report_runs import HOSTILE, counts_of, make_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -54,7 +54,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     makers: dict[int, Callable[[Path], Path]] = {
         10: lambda folder: make_run(folder, 10, names=HOSTILE, prototypes=True),
         100: lambda folder: make_run(folder, 100, per_class=10, prototypes=True),
-        1000: lambda folder: make_run(folder, 1000, per_class=2),
+        1000: lambda folder: make_run(folder, 1000, per_class=2, counts=counts_of(1000, 2000, 400)),
     }
 
     @functools.cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from longtail.metrics import wilson_interval
 from longtail.report.view import open_run
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def test_the_saved_table_is_the_records(
         assert line["class"].lstrip("'") == view.class_names[c]
         assert int(line[COUNT]) == view.counts[c]
         assert float(line[RECALL]) == pytest.approx(100 * view.per_class[c], abs=1e-6)
+        low, _ = wilson_interval(view.confusion[c, c], view.confusion[c].sum())
+        assert float(line["low"]) == pytest.approx(100 * float(low), abs=1e-6)
 
 
 def test_no_saved_name_is_a_formula(opened: Callable, tmp_path: Path) -> None:
