@@ -35,7 +35,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results" / "compression.md"
 KEPT = PAGE.with_suffix("")
 READINGS = ("both", "anchors", "keys", "before-head")
 SEARCHED = ("compression_threshold", "compression_start")
-TRIALS, SEED = 5, 100
+TRIALS, SEED = 3, 100
 FIXED = {"lr": 0.2, "schedule": "cosine"}
 SIZES = {"backbone": "resnet8", "epochs": 8, "batch_size": 64}
 

@@ -1,5 +1,6 @@
 """A run as a report reads it, its verdict, its key figures, and the page around its sections."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,16 +11,18 @@ import numpy as np
 import pytest
 
 from longtail.errors import CheckpointError, UsageError
-from longtail.metrics import picture_difference, picture_interval
+from longtail.metrics import picture_difference, picture_interval, summarise
 from longtail.record import read_predictions, read_record
 from longtail.report.baseline import with_baseline
 from longtail.report.key_figures import key_figures
 from longtail.report.page import Section, page, render
+from longtail.report.run_figures import FIGURES
 from longtail.report.sections.measured import measured
 from longtail.report.sections.verdict import verdict
 from longtail.report.sentences import sentences
 from longtail.report.summary import summary
 from longtail.report.view import open_run, same_samples
+from longtail.report.write import build_page, write_page
 from report_page import Page
 from report_runs import HOSTILE, make_run
 
@@ -190,7 +193,7 @@ def test_the_verdict_says_how_good_where_it_fails_and_against_what(tmp_path):
 
 def test_no_difference_is_said_in_words(tmp_path):
     ours = make_run(tmp_path / "rcl", 10)
-    make_run(tmp_path / "ce", 10, method="ce")
+    make_run(tmp_path / "ce", 10, method="ce", skill=0.69)
     view = with_baseline(open_run(ours))
     assert "no evidence of a difference" in sentences(view, key_figures(view))[2]
 
@@ -281,3 +284,149 @@ def test_a_report_needs_no_torch():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# What was wrong once
+
+
+def test_embeddings_that_have_collapsed_have_no_map_and_do_not_end_the_process(tmp_path):
+    run = make_run(tmp_path / "run", 5)
+    path = run / "predictions-test.npz"
+    predictions = read_predictions(path)
+    assert predictions.embeddings is not None
+    one_place = np.ones_like(predictions.embeddings)
+    dataclasses.replace(predictions, embeddings=one_place).write(path)
+    html = build_page([run]).html
+    assert "the embeddings have collapsed" in html
+
+
+def test_a_baseline_that_is_not_there_is_an_error_and_not_an_unfinished_run(tmp_path):
+    run = make_run(tmp_path / "run", 5)
+    with pytest.raises(CheckpointError, match="typo: no such folder"):
+        build_page([run], baseline=tmp_path / "typo")
+
+
+def test_one_sample_a_class_makes_no_interval_and_no_finding(tmp_path):
+    ours = make_run(tmp_path / "rcl", 10, per_class=1)
+    make_run(tmp_path / "ce", 10, per_class=1, method="ce", skill=0.1)
+    view = with_baseline(open_run(ours))
+    assert view.baseline is not None
+    figures = key_figures(view)
+    assert all(figure.interval is None and figure.against is None for figure in figures)
+    assert "better" not in " ".join(sentences(view, figures))
+
+
+def test_intervals_lie_within_what_an_accuracy_can_be(tmp_path):
+    view = open_run(make_run(tmp_path / "run", 10, skill=0.12))
+    for figure in key_figures(view):
+        assert figure.interval is None or 0 <= figure.interval.low <= figure.interval.high <= 1
+
+
+def test_a_baseline_of_another_seed_is_said_to_be_one(tmp_path):
+    ours = make_run(tmp_path / "rcl", 10)
+    other = make_run(tmp_path / "ce", 10, method="ce", seed=1, skill=0.3)
+    view = with_baseline(open_run(ours), other)
+    said = sentences(view, key_figures(view))[2]
+    assert "Against ce (ce; differs in seed as well)" in said
+    assert "same seed" not in said
+
+
+def test_a_baseline_of_the_same_method_has_a_curve_of_its_own(tmp_path):
+    ours, other = make_run(tmp_path / "a", 10), make_run(tmp_path / "b", 10, skill=0.3)
+    figure = FIGURES["test-priors"](with_baseline(open_run(ours), other))
+    assert figure is not None
+    assert (
+        len({tuple(line.get_ydata()) for line in figure.axes[0].lines if len(line.get_ydata()) > 2})
+        == 2
+    )
+
+
+def test_rarest_classes_that_were_not_tested_are_not_called_faultless(tmp_path):
+    run = make_run(tmp_path / "run", 10)
+    path = run / "predictions-test.npz"
+    p = read_predictions(path)
+    kept = p.labels < 7
+    arrays = {f.name: getattr(p, f.name) for f in dataclasses.fields(p)}
+    cut = {
+        name: a[kept] if a is not None and name not in ("prototypes", "logit_classes") else a
+        for name, a in arrays.items()
+    }
+    dataclasses.replace(p, **cut).write(path)
+    record = read_record(run / "record.json")
+    measured = summarise(p.labels[kept], p.predicted[kept], record.data.train_counts)
+    metrics = dataclasses.replace(record.metrics, test=measured)
+    dataclasses.replace(record, metrics=metrics).write(run / "record.json")
+    view = open_run(run)
+    assert not view.problems
+    said = " ".join(sentences(view, key_figures(view)))
+    assert "have no test sample: nothing is known about them" in said
+    assert "no mistake" not in said
+
+
+def test_the_same_training_data_tested_on_other_pictures_are_not_paired(tmp_path):
+    runs = [make_run(tmp_path / name, 10, method=name) for name in ("rcl", "ce")]
+    views = [open_run(run) for run in runs]
+    assert same_samples(*views)
+    for run, tested_on in zip(runs, "ab", strict=True):
+        (run / "config.json").write_text(json.dumps({"labels_and_test": tested_on}))
+    first, second = map(open_run, runs)
+    assert not same_samples(first, second)
+    assert same_samples(first, dataclasses.replace(views[0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"per_class": [0.5] * 9}, "9 per_class for 10 classes"),
+        ({"train_counts": [5] * 9}, "9 train_counts for 10 classes"),
+        ({"train_counts": [-1] * 10}, "are no counts"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(tmp_path, change, match):
+    run = make_run(tmp_path / "run", 10)
+    record = json.loads((run / "record.json").read_text())
+    for name, value in change.items():
+        (record["data"] if name in record["data"] else record["metrics"]["test"])[name] = value
+    (run / "record.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=match):
+        open_run(run)
+
+
+def test_predictions_that_do_not_fit_the_classes_are_not_used(tmp_path):
+    run = make_run(tmp_path / "run", 10, prototypes=True)
+    path = run / "predictions-test.npz"
+    p = read_predictions(path)
+    assert p.prototypes is not None
+    for changed, problem in (
+        (dataclasses.replace(p, logits=p.logits[:, :9]), "9 logits a sample for 10 classes"),
+        (dataclasses.replace(p, prototypes=p.prototypes[:, :3]), "has prototypes"),
+    ):
+        changed.write(path)
+        view = open_run(run)
+        assert view.predictions is None
+        assert problem in view.problems[0]
+
+
+def test_nothing_but_a_page_of_ours_is_replaced(tmp_path):
+    run = make_run(tmp_path / "run", 3)
+    with pytest.raises(UsageError, match="is no page of longtail"):
+        write_page(run / "record.json", "<html>")
+    assert read_record(run / "record.json").seed == 0
+    page_path = tmp_path / "page.html"
+    html = page("t", "s", [])
+    write_page(page_path, html)
+    assert write_page(page_path, html) == page_path
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(CheckpointError, match="no run lies here"):
+        build_page([tmp_path])
+
+
+def test_pages_do_not_tell_where_they_were_made(tmp_path):
+    run = make_run(tmp_path / "run", 3)
+    (run / "predictions-test.npz").write_bytes(b"nothing")
+    broken = make_run(tmp_path / "broken", 3)
+    (broken / "record.json").write_text("{")
+    for folders in ([run], [broken], [run, broken]):
+        assert str(tmp_path) not in build_page(folders).html

@@ -113,11 +113,11 @@ def train(
 
 def _reported(folder: Path) -> str:
     """Write the report and say where; a run is finished whether or not that succeeds."""
-    from longtail.errors import LongtailError
     from longtail.report.write import build_page, write_page
 
     try:
         built = build_page([folder])
         return f"To look at it: {write_page(built.path, built.html)}"
-    except LongtailError as error:
-        return f"Its report could not be written: {error}"
+    except Exception as error:
+        # Whatever it is, a training that took hours has not failed because of a picture of it.
+        return f"Its report could not be written: {error or type(error).__name__}"

@@ -50,6 +50,7 @@ from longtail.metrics.pictures import (
     PictureInterval,
     picture_difference,
     picture_interval,
+    telling,
 )
 from longtail.metrics.prior_shift import (
     EstimatedPrior,
@@ -117,6 +118,7 @@ __all__ = [
     "summarise",
     "summarise_confusion",
     "tail_classes",
+    "telling",
     "total_variation",
     "tsne_map",
     "verdict",

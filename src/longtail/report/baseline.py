@@ -8,6 +8,7 @@ from longtail.record import Record, read_record
 from longtail.report.view import RunView, open_run
 
 BASELINE = "ce"
+_SHARED = ("backbone", "recipe", "seed")
 _SHARED_SETTINGS = ("epochs", "batch_size")
 
 
@@ -27,6 +28,10 @@ def with_baseline(view: RunView, folder: Path | None = None) -> RunView:
     if folder is None:
         folder = _beside(view)
         if folder is None:
+            return view
+        try:
+            return dataclasses.replace(view, baseline=open_run(folder, pictures=False))
+        except CheckpointError:  # it vanished, or was written anew, since it was found
             return view
     baseline = open_run(folder, pictures=False)
     if not same_data(view.record, baseline.record):
@@ -50,6 +55,17 @@ def same_data(first: Record, second: Record) -> bool:
     )
 
 
+def unlike(first: Record, second: Record) -> list[str]:
+    """What two runs on the same data do not share beside the method, in words."""
+    settings = [name for name in _SHARED if getattr(first, name) != getattr(second, name)]
+    settings += [
+        name.replace("_", " ")
+        for name in _SHARED_SETTINGS
+        if first.settings.get(name) != second.settings.get(name)
+    ]
+    return settings
+
+
 def _beside(view: RunView) -> Path | None:
     """The first folder beside the run, by name, that can serve."""
     if view.record.method == BASELINE:
@@ -68,11 +84,5 @@ def _serves(candidate: Record, record: Record) -> bool:
     return (
         candidate.method == BASELINE
         and same_data(candidate, record)
-        and all(
-            getattr(candidate, name) == getattr(record, name)
-            for name in ("backbone", "recipe", "seed")
-        )
-        and all(
-            candidate.settings.get(name) == record.settings.get(name) for name in _SHARED_SETTINGS
-        )
+        and not unlike(candidate, record)
     )

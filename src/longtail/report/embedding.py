@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from longtail.metrics import Geometry, choose_points, geometry_of, tsne_map
-from longtail.metrics.embedding import FEWEST
+from longtail.metrics.embedding import FEWEST, not_mappable
+from longtail.metrics.geometry import unit_rows
 from longtail.report.arrays import Ints
 from longtail.report.view import RunView
 from longtail.report.words import ONLY_LARGEST, plural
@@ -71,7 +72,8 @@ def no_map(view: RunView) -> str:
             f"{plural(lost, 'embedding')} of {len(vectors):,} without direction (of length 0, or "
             "not finite): the model has collapsed or diverged, and a map would show nothing of it."
         )
-    return ""
+    drawn = choose_points(view.predictions.labels, view.counts, view.map_points)
+    return not_mappable(unit_rows(vectors[drawn]))
 
 
 def vectors_of(view: RunView) -> Vectors | None:

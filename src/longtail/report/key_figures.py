@@ -16,6 +16,7 @@ from longtail.metrics import (
     per_class_accuracy,
     picture_difference,
     picture_interval,
+    telling,
 )
 from longtail.prior import Group
 from longtail.report.arrays import Ints
@@ -30,10 +31,10 @@ class KeyFigure(NamedTuple):
     Attributes:
         name: what it is.
         value: as recorded; None where it does not exist.
-        interval: over test pictures; None where there are no predictions, where no redraw differs,
-            or where the bootstrap does not hold the value, as happens to a harmonic mean of few
-            pictures a class.
-        against: this run less the baseline on the same test pictures; None without a baseline.
+        interval: over test pictures; None without predictions, and where it says nothing: see
+            `longtail.metrics.telling`.
+        against: this run less the baseline on the same test pictures; None without a baseline, or
+            where the interval says nothing.
     """
 
     name: str
@@ -72,14 +73,15 @@ def _measured(view: RunView, name: str, value: float | None, metric: Metric) -> 
     predictions = view.predictions
     if predictions is None or value is None:
         return KeyFigure(name, value)
+    assert view.tested is not None
     classes = len(view.class_names)
     comparable = view.baseline is not None and same_samples(view, view.baseline)
     found = picture_interval(predictions.labels, predictions.predicted, classes, metric)
     return KeyFigure(
         name,
         value,
-        found if found.low <= value <= found.high and found.low < found.high else None,
-        _difference(view, metric) if comparable else None,
+        telling(found, view.tested, 0, 1),
+        telling(_difference(view, metric), view.tested, -1, 1) if comparable else None,
     )
 
 

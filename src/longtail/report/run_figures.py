@@ -87,7 +87,9 @@ def test_priors_of(view: RunView) -> "Figure | None":
         return None
     runs = {view.record.method: view.per_class}
     if view.baseline is not None and not np.isnan(view.baseline.per_class).any():
-        runs |= {view.baseline.record.method: view.baseline.per_class}
+        method = view.baseline.record.method
+        label = f"{method} ({view.baseline.name})" if method in runs else method
+        runs |= {label: view.baseline.per_class}
     return under_test_priors(view.counts, runs)
 
 

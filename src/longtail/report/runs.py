@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from longtail.errors import CheckpointError
 from longtail.report.rows import is_copy
-from longtail.report.view import MARKS, RunView, open_run
+from longtail.report.view import MARKS, RunView, open_run, placeless
 
 DEPTH = 3
 """Levels of folders below a directory that are searched."""
@@ -41,16 +41,16 @@ def open_runs(folders: Sequence[Path]) -> tuple[list[RunView], list[str]]:
     seen: set[Path] = set()
     for folder in folders:
         if folder.resolve() in seen:
-            problems.append(f"{folder} was named twice; it is one run and is shown once.")
+            problems.append(f"{folder.name} was named twice; it is one run and is shown once.")
             continue
         seen.add(folder.resolve())
         try:
             view = open_run(folder, pictures=False)
         except CheckpointError as error:
-            problems.append(f"Left out: {error}")
+            problems.append(f"Left out: {placeless(str(error), folder)}")
             continue
         if any(is_copy(view, other) for other in views):
-            problems.append(f"{folder} is a copy of another run here, which is shown once.")
+            problems.append(f"{folder.name} is a copy of another run here, which is shown once.")
         else:
             views.append(view)
     if not views:

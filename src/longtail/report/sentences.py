@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from longtail.errors import printable
 from longtail.metrics import RANKED_FROM, tail_classes
+from longtail.report.baseline import unlike
 from longtail.report.confusion import directions
 from longtail.report.groups import GROUP_RANGES
 from longtail.report.key_figures import KeyFigure
@@ -18,7 +20,8 @@ def sentences(view: RunView, figures: Sequence[KeyFigure]) -> tuple[str, str, st
     """The verdict on a run, as plain text; `figures` are its `key_figures`."""
     balanced = next(figure for figure in figures if figure.name == "balanced accuracy")
     last = _against(view, balanced) if balanced.against else _direction(view)
-    return _how_good(view, balanced), _where_it_fails(view), last
+    said = (_how_good(view, balanced), _where_it_fails(view), last)
+    return printable(said[0]), printable(said[1]), printable(said[2])
 
 
 def _how_good(view: RunView, balanced: KeyFigure) -> str:
@@ -59,8 +62,10 @@ def _where_it_fails(view: RunView) -> str:
     if not rare:
         return f"{lowest[0].upper()}{lowest[1:]}."
     present = view.per_class[rare][~np.isnan(view.per_class[rare])]
-    mean = float(present.mean()) if present.size else None
-    return f"The {plural(len(rare), 'rarest class')} are at {percent(mean)} % on average; {lowest}."
+    if not present.size:
+        return f"{lowest[0].upper()}{lowest[1:]}."
+    mean = percent(float(present.mean()))
+    return f"The {plural(len(rare), 'rarest class')} are at {mean} % on average; {lowest}."
 
 
 def _direction(view: RunView) -> str:
@@ -68,7 +73,9 @@ def _direction(view: RunView) -> str:
         return "No class is rarer than another, so nothing can lean on the frequent ones."
     if view.predictions is None:
         return "Where its mistakes go cannot be said without its predictions."
-    found = directions(view)
+    found, rare = directions(view), tail_classes(view.counts)
+    if view.tested is not None and not view.tested[rare].any():
+        return f"The rarest classes have no {view.split_name} sample: nothing is known about them."
     if not found:
         return "It makes no mistake on the rarest classes."
     rarest = found[0]
@@ -84,12 +91,14 @@ def _against(view: RunView, balanced: KeyFigure) -> str:
     found, baseline = balanced.against, view.baseline
     assert found is not None
     assert baseline is not None
+    differing = unlike(view.record, baseline.record)
+    other = f"; differs in {listed(differing)} as well" if differing else ", the same seed"
     if found.low > 0 or found.high < 0:
         judged = f"{'better' if found.value > 0 else 'worse'} on these samples"
     else:
         judged = "no evidence of a difference on these samples"
     return (
-        f"Against {baseline.record.method} with the same seed its balanced accuracy is "
+        f"Against {baseline.record.method} ({baseline.name}{other}) its balanced accuracy is "
         f"{signed(found.value, found.low, found.high)} points: {judged}; which method is better "
         f"takes at least {RANKED_FROM} seeds to say."
     )

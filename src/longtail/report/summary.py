@@ -11,7 +11,7 @@ from longtail.report.words import interval, percent, signed
 
 _WORST = 5
 # What Markdown or a table would take for markup; a name may hold any of it.
-_SPECIAL = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>()#+-.!|~$@&"})
+_SPECIAL = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>()#+-.!|~$@&:"})
 
 
 def summary(view: RunView) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,7 @@ from longtail.metrics.checks import softmax
 from longtail.metrics.embedding import POINTS
 from longtail.prior import GROUPS, Group, group_of
 from longtail.record import (
+    DataSummary,
     Predictions,
     Record,
     SplitMetrics,
@@ -21,6 +23,7 @@ from longtail.record import (
 )
 from longtail.report.arrays import Floats, Ints
 from longtail.report.epochs import Epoch, read_epochs
+from longtail.report.words import class_label
 
 if TYPE_CHECKING:
     from longtail.report.embedding import EmbeddingMap
@@ -66,9 +69,19 @@ class RunView:
         return tuple(read_epochs(self.folder))
 
     @functools.cached_property
+    def tested_on(self) -> str | None:
+        """Hash of the labels and of the test and hold-out samples; None where none was kept."""
+        try:
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        known = found.get("labels_and_test") if isinstance(found, dict) else None
+        return known if isinstance(known, str) else None
+
+    @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
         """One printable name a class id."""
-        return tuple(printable(name) or "(no name)" for name in self.record.data.class_names)
+        return tuple(map(class_label, self.record.data.class_names))
 
     @functools.cached_property
     def counts(self) -> Ints:
@@ -138,10 +151,23 @@ class RunView:
         return "test" if self.split == "test" else "hold-out"
 
 
+def placeless(text: str, folder: Path) -> str:
+    """A message about a folder without the machine's path to it: pages are sent to others."""
+    return text.replace(str(folder), folder.resolve().name) if folder.is_absolute() else text
+
+
 def same_samples(first: RunView, second: RunView) -> bool:
-    """Whether two runs on the same data both have predictions, and of the very same samples."""
+    """Whether two runs on the same data both have predictions, and of the very same samples.
+
+    Training data of one hash may be tested on other pictures; runs know by a hash what they were
+    tested on, but for the oldest.
+    """
     a, b = first.predictions, second.predictions
-    if a is None or b is None:
+    if (
+        a is None
+        or b is None
+        or (first.tested_on or second.tested_on) != (second.tested_on or first.tested_on)
+    ):
         return False
     return np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels)
 
@@ -172,6 +198,8 @@ def open_run(
             f"{folder}: this run was measured on nothing: its data have neither a test split nor "
             "a hold-out. Type: longtail evaluate RUN DATA"
         )
+    if problem := _contradiction(record.data, metrics):
+        raise CheckpointError(f"{folder / 'record.json'}: {problem}. Restore it, or train again.")
     view = RunView(
         folder=folder,
         record=record,
@@ -180,6 +208,17 @@ def open_run(
         map_points=map_points,
     )
     return _with_predictions(view, pictures) if predictions else view
+
+
+def _contradiction(data: DataSummary, metrics: SplitMetrics) -> str:
+    """What of a record cannot be, or nothing."""
+    classes = len(data.class_names)
+    for name, values in (("train_counts", data.train_counts), ("per_class", metrics.per_class)):
+        if len(values) != classes:
+            return f"{len(values)} {name} for {classes} classes"
+    if min(data.train_counts, default=0) < 0 or not any(data.train_counts):
+        return "its train_counts are no counts"
+    return ""
 
 
 def is_run(folder: Path) -> bool:
@@ -211,7 +250,9 @@ def _with_predictions(view: RunView, pictures: bool) -> RunView:
     try:
         predictions = read_predictions(path, thumbnails=pictures)
     except CheckpointError as error:
-        problem = f"{path.name} cannot be read, and what needs it is not shown. {error}"
+        problem = f"{path.name} cannot be read, and what needs it is not shown. " + placeless(
+            str(error), view.folder
+        )
         return dataclasses.replace(view, problems=(problem,))
     if problem := _disagreement(predictions, view.record, view.metrics):
         return dataclasses.replace(view, problems=(f"{path.name} {problem} It is not used.",))
@@ -224,8 +265,26 @@ def _disagreement(predictions: Predictions, record: Record, metrics: SplitMetric
     ids = np.concatenate([predictions.labels, predictions.predicted])
     if ids.size and not (ids.min() >= 0 and ids.max() < classes):
         return f"has classes outside the record's {classes}."
+    if problem := _misfit(predictions, classes):
+        return problem
     found = per_class_accuracy(confusion_matrix(predictions.labels, predictions.predicted, classes))
     recorded = np.array([np.nan if a is None else a for a in metrics.per_class])
     if not np.allclose(found, recorded, atol=1e-9, equal_nan=True):
         return "does not give the accuracies in the record: one of the two is of another run."
+    return ""
+
+
+def _misfit(predictions: Predictions, classes: int) -> str:
+    """Why logits or prototypes cannot be of so many classes, or nothing."""
+    kept, width = predictions.logit_classes, predictions.logits.shape[1]
+    # What is kept beside a page of results has no logits at all.
+    if kept is None and width not in (0, classes):
+        return f"has {width} logits a sample for {classes} classes."
+    if kept is not None and kept.size and not (kept.min() >= 0 and kept.max() < classes):
+        return f"has logits of classes outside the record's {classes}."
+    embeddings, prototypes = predictions.embeddings, predictions.prototypes
+    if prototypes is not None and embeddings is not None:
+        wanted = (classes, embeddings.shape[1])
+        if prototypes.shape != wanted:
+            return f"has prototypes {prototypes.shape}, not {wanted}."
     return ""

@@ -10,11 +10,15 @@ from longtail.metrics.embedding import POINTS
 from longtail.record import write_atomically
 from longtail.report.baseline import with_baseline
 from longtail.report.comparison import comparison
+from longtail.report.comparison.compared import compared
 from longtail.report.index import index
-from longtail.report.runs import open_runs
+from longtail.report.runs import DEPTH, find_runs, open_runs
 from longtail.report.sections import report
 from longtail.report.unfinished import unfinished
-from longtail.report.view import RunView, is_run, open_run
+from longtail.report.view import RunView, is_run, open_run, placeless
+
+_MARK = b'<meta name="generator" content="longtail">'
+_HEAD = 1000
 
 PAGE, COMPARISON, INDEX = "report.html", "comparison.html", "index.html"
 
@@ -63,8 +67,17 @@ def build_page(
     (folder,) = folders
     if folder.is_dir() and not is_run(folder):
         path = out or folder / INDEX
+        _check_any_run(folder)
         return BuiltPage(index(folder, path), path, (), ())
     return _to(out, _of_one(folder, baseline, map_points))
+
+
+def _check_any_run(folder: Path) -> None:
+    if not any(find_runs(folder)):
+        raise CheckpointError(
+            f"{folder}: no run lies here or up to {DEPTH} levels below (links are not followed); "
+            "name a folder that `longtail train` or `longtail bench` wrote."
+        )
 
 
 def _to(out: Path | None, built: BuiltPage) -> BuiltPage:
@@ -73,15 +86,16 @@ def _to(out: Path | None, built: BuiltPage) -> BuiltPage:
 
 def _of_one(folder: Path, baseline: Path | None, map_points: int) -> BuiltPage:
     try:
-        view = with_baseline(open_run(folder, map_points=map_points), baseline)
+        view = open_run(folder, map_points=map_points)
     except CheckpointError as error:
         return _unfinished(folder, error)
+    view = with_baseline(view, baseline)
     return BuiltPage(report(view), folder / PAGE, (view,), view.problems)
 
 
 def _unfinished(folder: Path, error: CheckpointError) -> BuiltPage:
     """What can be shown all the same; if there is nothing, the error stands."""
-    html = unfinished(folder, str(error))
+    html = unfinished(folder, placeless(str(error), folder))
     if html is None:
         raise error
     return BuiltPage(html, folder / PAGE, (), (str(error),))
@@ -91,15 +105,19 @@ def _side_by_side(folders: Sequence[Path]) -> BuiltPage:
     views, problems = open_runs(folders)
     parent = Path(os.path.commonpath([folder.resolve().parent for folder in folders]))
     html = comparison(views, problems)
-    return BuiltPage(html, parent / COMPARISON, tuple(views), tuple(problems))
+    told = (*problems, *compared(views).problems)
+    return BuiltPage(html, parent / COMPARISON, tuple(views), told)
 
 
 def write_page(path: Path, html: str) -> Path:
     """Write a page whole or not at all, an older one replaced, and return where.
 
     Raises:
+        UsageError: a file that is no page of ours lies there.
         CheckpointError: it cannot be written.
     """
+    if path.is_file() and _MARK not in path.read_bytes()[:_HEAD]:
+        raise UsageError(f"{path} exists and is no page of longtail; name another file.")
     write_atomically(path, html.encode())
     return path
 

@@ -12,6 +12,7 @@ from longtail.metrics import (
     paired_difference,
     picture_difference,
     sensitivity,
+    telling,
 )
 from longtail.report.comparison.compared import Compared, RunPair, pairs_of
 from longtail.report.page import Section, render
@@ -96,6 +97,7 @@ def _pictures(row: Row, base: Row) -> Pictures | None:
     ours, theirs = pair.view.predictions, pair.base.predictions
     assert ours is not None
     assert theirs is not None
+    assert pair.base.tested is not None
     classes = len(pair.view.class_names)
     found = picture_difference(
         ours.labels,
@@ -104,7 +106,8 @@ def _pictures(row: Row, base: Row) -> Pictures | None:
         classes,
         samples=_REDRAWS if classes <= _CLASSES else _FEWER_REDRAWS,
     )
-    return Pictures(pair, found)
+    said = telling(found, pair.base.tested, -1, 1)
+    return None if said is None else Pictures(pair, said)
 
 
 def differences(comparison: Compared, found: Sequence[Difference]) -> Section | None:

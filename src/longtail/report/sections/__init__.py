@@ -43,8 +43,7 @@ def report(view: RunView) -> str:
     record = view.record
     sections = [section for make in SECTIONS if (section := make(view)) is not None]
     subtitle = (
-        f"{record.method} on {printable(record.data.name)}, "
-        f"{plural(len(view.class_names), 'class')}, {record.backbone}, "
-        f"{plural(record.settings['epochs'], 'epoch')}, seed {record.seed}"
+        f"{record.method} on {record.data.name}, {plural(len(view.class_names), 'class')}, "
+        f"{record.backbone}, {record.settings.get('epochs')} epochs, seed {record.seed}"
     )
-    return page(view.name, subtitle, sections, view.problems)
+    return page(view.name, printable(subtitle), sections, view.problems)

@@ -100,18 +100,13 @@ def _inputs(view: RunView) -> str:
 def _figure(view: RunView) -> InlineFigure:
     sizes = {group: len(members) for group, members in view.members.items()}
     told = ", ".join(f"{plural(size, 'class')} {group}" for group, size in sizes.items())
+    head = percent(view.counts.max() / view.counts.sum(), 0)
     label = (
         f"Training samples a class, from {view.counts.max():,} to {view.counts.min():,}: {told}; "
-        f"the largest tenth of the classes holds {percent(share_of_head(view), 0)} % of all samples"
+        f"the most frequent class holds {head} % of all"
     )
     caption = (
         "Training samples of each class on a logarithmic scale, the most frequent class first; in "
         "brackets the number of classes of a group."
     )
     return InlineFigure(inline(class_counts(view.counts), "class-counts", label), caption)
-
-
-def share_of_head(view: RunView) -> float:
-    """Share of the training samples that the largest tenth of the classes holds, in (0, 1]."""
-    head = max(1, len(view.counts) // 10)
-    return float(view.counts[view.order[:head]].sum() / view.counts.sum())
