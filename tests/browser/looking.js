@@ -63,16 +63,29 @@ globalThis.looking = (() => {
     return line;
   };
 
-  // Filled shapes of a figure that were drawn before a text and lie under its middle.
-  const shapesUnder = (text) => {
+  // The colour of a figure's raster image at a point of its own coordinates.
+  const pixelOf = (image, { x, y }) => {
+    const frame = image.getBBox();
+    const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(image, frame.x - x, frame.y - y, frame.width, frame.height);
+    const [r, g, b, opacity] = copy.getImageData(0, 0, 1, 1).data;
+    return [`rgb(${r}, ${g}, ${b})`, opacity / 255];
+  };
+
+  // What of a figure was drawn before a text and lies under its middle: colours and opacities.
+  const layersUnder = (text) => {
     const box = text.getBoundingClientRect();
     const middle = new DOMPoint(box.x + box.width / 2, box.y + box.height / 2);
-    return [...text.ownerSVGElement.querySelectorAll("rect, path, circle, polygon")].filter((shape) => {
-      const style = getComputedStyle(shape);
-      return text.compareDocumentPosition(shape) & Node.DOCUMENT_POSITION_PRECEDING
-        && !shape.closest("defs, clipPath") && style.fill !== "none"
-        && shape.isPointInFill(middle.matrixTransform(shape.getScreenCTM().inverse()));
-    });
+    const layers = [];
+    for (const shape of text.ownerSVGElement.querySelectorAll("image, rect, path, circle, polygon")) {
+      const before = text.compareDocumentPosition(shape) & Node.DOCUMENT_POSITION_PRECEDING;
+      if (!before || shape.closest("defs, clipPath")) continue;
+      const place = middle.matrixTransform(shape.getScreenCTM().inverse());
+      const { fill, fillOpacity, opacity } = getComputedStyle(shape);
+      if (shape instanceof SVGImageElement) layers.push(pixelOf(shape, place));
+      else if (fill !== "none" && shape.isPointInFill(place)) layers.push([fill, fillOpacity * opacity]);
+    }
+    return layers;
   };
 
   const contrastOf = (element, pseudo) => {
@@ -80,12 +93,7 @@ globalThis.looking = (() => {
     const style = getComputedStyle(element, pseudo);
     const line = ancestors(element);
     const ground = [["#ffffff", 1], ...line.map((at) => [getComputedStyle(at).backgroundColor, 1])];
-    if (drawn) {
-      for (const shape of shapesUnder(element.closest("text"))) {
-        const { fill, fillOpacity, opacity } = getComputedStyle(shape);
-        ground.push([fill, fillOpacity * opacity]);
-      }
-    }
+    if (drawn) ground.push(...layersUnder(element.closest("text")));
     const opacity = line.reduce((product, at) => product * getComputedStyle(at).opacity, 1);
     const [under, ink] = [paint(ground), paint([...ground, [drawn ? style.fill : style.color, opacity]])];
     const size = parseFloat(style.fontSize);

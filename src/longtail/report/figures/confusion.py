@@ -7,7 +7,6 @@ import numpy as np
 from longtail.report.arrays import Floats
 from longtail.report.figures.style import (
     GROUP_COLOUR,
-    INK,
     LINE,
     MUTED,
     in_style,
@@ -26,6 +25,10 @@ NAMED_UP_TO = 20
 """Rows; of more, neither names nor numbers have room."""
 _SIZE = (4.8, 4.2)
 _LETTERS = 16
+_NUMBER_SIZE = 7.2
+# The image's shades are the same in every theme, so the numbers on them are too: the one of black
+# and white that contrasts more, at least 4.5 to 1. Ink, paper and "black" would follow the theme.
+_BLACK, _WHITE, _DARK_FROM = "#010101", "#fefefe", 0.8
 
 
 @in_style
@@ -66,13 +69,12 @@ def _write_names(axes: "Axes", names: tuple[str, ...]) -> None:
 def _write_numbers(axes: "Axes", shares: Floats) -> None:
     for row, column in np.argwhere(shares > 0).tolist():
         share = shares[row, column]
-        colour = "white" if share > 0.4 else INK
         axes.text(
             column,
             row,
             "<1" if share < 0.005 else percent(share, 0),
-            color=colour,
-            fontsize=6.5,
+            color=_WHITE if share > _DARK_FROM else _BLACK,
+            fontsize=_NUMBER_SIZE,
             ha="center",
             va="center",
         )
