@@ -236,7 +236,7 @@ def test_the_options_of_train_are_these_and_no_others():
     assert options == {
         *("--method", "--set", "--recipe", "--backbone", "--epochs", "--batch-size", "--seed"),
         *("--imbalance", "--holdout", "--eval-every", "--image-size", "--device", "--threads"),
-        *("--precision", "--compile", "--out", "--resume"),
+        *("--precision", "--compile", "--out", "--resume", "--no-report"),
     }
 
 

@@ -23,6 +23,8 @@ from longtail.inspection.near_duplicates import (
 from longtail.inspection.oddities import constant_columns, odd_samples, odd_sizes
 from longtail.inspection.summary import Sample, inspect
 from longtail.report.dataset import dataset_page, unreadable_page
+from longtail.report.page import page as page_of
+from longtail.report.write import write_page
 from report_page import Page
 from report_runs import HOSTILE
 
@@ -214,7 +216,7 @@ def run(*words: object):
 
 def test_the_command_writes_the_page_of_class_folders(tmp_path: Path) -> None:
     data, out = folders(tmp_path / "d"), tmp_path / "x.html"
-    out.write_text("an older page")
+    write_page(out, page_of("an older page", "", []))
     (data / "test" / "x" / "copy.png").write_bytes((data / "train" / "x" / "00.png").read_bytes())
     result = run(data, "--html", out)
     assert result.exit_code == 0, result.output

@@ -88,6 +88,7 @@ def _write(
 def _check_place(html: Path) -> None:
     """Said before minutes are spent on what could not be written."""
     from longtail.errors import UsageError
+    from longtail.report.write import check_replaceable
 
     if html.is_dir():
         raise UsageError(
@@ -95,6 +96,7 @@ def _check_place(html: Path) -> None:
         )
     if not html.parent.is_dir():
         raise UsageError(f"There is no folder {html.parent} for {html.name}; make it first.")
+    check_replaceable(html)
 
 
 @app.command()

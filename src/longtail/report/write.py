@@ -116,10 +116,19 @@ def write_page(path: Path, html: str) -> Path:
         UsageError: a file that is no page of ours lies there.
         CheckpointError: it cannot be written.
     """
-    if path.is_file() and _MARK not in path.read_bytes()[:_HEAD]:
-        raise UsageError(f"{path} exists and is no page of longtail; name another file.")
+    check_replaceable(path)
     write_atomically(path, html.encode())
     return path
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse a file that is there and that no page of ours may replace.
+
+    Raises:
+        UsageError: it is none of our pages.
+    """
+    if path.is_file() and _MARK not in path.read_bytes()[:_HEAD]:
+        raise UsageError(f"{path} exists and is no page of longtail; name another file.")
 
 
 def write_figures(view: RunView, folder: Path) -> list[Path]:
