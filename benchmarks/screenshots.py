@@ -1,6 +1,6 @@
 """Pictures of reports for docs/: the top of a page, light and dark, side by side.
 
-    python benchmarks/screenshots.py RUN/report.html docs/report-cifar100.png --at long-tail
+    python benchmarks/screenshots.py RUN/report.html docs/report-cifar100.jpg --at long-tail
 
 Needs Chromium (CHROMIUM names one that is not at /usr/bin/chromium) and `pip install playwright`.
 """
@@ -15,7 +15,6 @@ from playwright.sync_api import sync_playwright
 
 WIDTH, HEIGHT = 1280, 1000
 SHOWN = 620
-COLOURS = 255
 
 
 def shot(page: Path, scheme: str, at: str) -> Image.Image:
@@ -43,7 +42,7 @@ def side_by_side(shots: list[Image.Image]) -> Image.Image:
     for number, picture in enumerate(shots):
         small = picture.resize((SHOWN, height), Image.Resampling.LANCZOS)
         sheet.paste(small, (SHOWN * number, 0))
-    return sheet.quantize(COLOURS)
+    return sheet
 
 
 def main() -> None:
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--at", default="contents", help="Id of the section.")
     words = parser.parse_args()
     shots = [shot(words.page, scheme, words.at) for scheme in ("light", "dark")]
-    side_by_side(shots).save(words.out, optimize=True)
+    side_by_side(shots).save(words.out, quality=80, optimize=True)
 
 
 if __name__ == "__main__":
