@@ -3,7 +3,8 @@
     python benchmarks/measured.py
 
 A folder of records there belongs to the page of the same name. Runs of one method on the same data
-under the same budget make one row.
+under the same budget make one row. A hold-out takes training data away and chooses an epoch, so runs
+with one are left out: they answer a question of their own.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ def rows() -> list[Measured]:
     found = []
     for page in sorted(RESULTS.glob("*.md")):
         records = [read_record(path) for path in sorted(page.with_suffix("").glob("*/record.json"))]
+        records = [record for record in records if record.data.holdout is None]
         records.sort(key=key)
         found += [row(list(same), page) for _, same in itertools.groupby(records, key)]
     # Pages share runs: of one method on the same data under the same budget the most seeds stay.
