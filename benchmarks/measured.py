@@ -3,8 +3,7 @@
     python benchmarks/measured.py
 
 A folder of records there belongs to the page of the same name. Runs of one method on the same data
-under the same budget make one row. A hold-out takes training data away and chooses an epoch, so runs
-with one are left out: they answer a question of their own.
+under the same budget make one row.
 """
 
 import dataclasses
@@ -20,14 +19,15 @@ from longtail.record import Record, read_record
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
+QUESTIONS = ("compression.md",)
+"""Pages whose rows are one method in several settings, which are no rows of a method's own."""
 TARGET = ROOT / "src" / "longtail" / "methods" / "measured.json"
 
 
 def rows() -> list[Measured]:
     found = []
-    for page in sorted(RESULTS.glob("*.md")):
+    for page in sorted(page for page in RESULTS.glob("*.md") if page.name not in QUESTIONS):
         records = [read_record(path) for path in sorted(page.with_suffix("").glob("*/record.json"))]
-        records = [record for record in records if record.data.holdout is None]
         records.sort(key=key)
         found += [row(list(same), page) for _, same in itertools.groupby(records, key)]
     # Pages share runs: of one method on the same data under the same budget the most seeds stay.
