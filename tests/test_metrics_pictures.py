@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from longtail import metrics
 from longtail.errors import DataError, UsageError
 from longtail.metrics import picture_difference, picture_interval
+from longtail.metrics.pictures import PictureInterval, telling
 
 SIZES = np.array([40, 200, 100, 60])
 LABELS = np.repeat(np.arange(4), SIZES)[np.random.default_rng(5).permutation(SIZES.sum())]
@@ -190,3 +191,19 @@ def test_pictures_that_cannot_be_judged_are_refused(labels, predicted, named):
         picture_interval(labels, predicted, 4)
     with pytest.raises(DataError, match=named):
         picture_difference(labels, predicted, predicted, 4)
+
+
+@pytest.mark.parametrize(
+    ("found", "samples", "told"),
+    [
+        ((0.04, -0.04, 0.08), [20] * 3, (0.04, 0, 0.08)),
+        ((0.96, 0.9, 1.03), [20] * 3, (0.96, 0.9, 1)),
+        ((0.5, 0.4, 0.6), [5, 5, 1], (0.5, 0.4, 0.6)),
+        ((0.5, 0.4, 0.6), [4, 4, 100], None),
+        ((0.5, 0.4, 0.6), [0, 0, 100], (0.5, 0.4, 0.6)),
+        ((0.5, 0.5, 0.5), [20] * 3, None),
+        ((0.3, 0.35, 0.6), [20] * 3, None),
+    ],
+)
+def test_an_interval_is_told_within_its_limits_and_where_it_says_something(found, samples, told):
+    assert telling(PictureInterval(*found), samples, 0, 1) == told

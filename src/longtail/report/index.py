@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from longtail.errors import printable
+from longtail.errors import CheckpointError, printable
 from longtail.report.figures import rows as rows_figure
 from longtail.report.figures.inline import InlineFigure
 from longtail.report.figures.svg import inline
@@ -30,8 +30,16 @@ def index(folder: Path, out: Path | None = None) -> str:
         folder: searched, with what lies up to three levels below it.
         out: the file that the page will be, which its links start from; FOLDER/index.html when
             left out.
+
+    Raises:
+        CheckpointError: no run lies there.
     """
     found = find_runs(folder)
+    if not any(found):
+        raise CheckpointError(
+            f"{folder}: no run lies here or up to {DEPTH} levels below (links are not followed); "
+            "name a folder that `longtail train` or `longtail bench` wrote."
+        )
     start = folder if out is None else out.parent
     name = printable(folder.resolve().name)
     others = f" and {len(found.unfinished):,} without a result" if found.unfinished else ""
@@ -39,7 +47,6 @@ def index(folder: Path, out: Path | None = None) -> str:
         name or "Runs",
         f"{plural(len(found.finished), 'finished run')}{others}, up to {DEPTH} levels down",
         list(_sections(found, start)),
-        [] if found.finished or found.unfinished else ["There is no run in this folder."],
     )
 
 

@@ -12,7 +12,7 @@ from longtail.report.baseline import with_baseline
 from longtail.report.comparison import comparison
 from longtail.report.comparison.compared import compared
 from longtail.report.index import index
-from longtail.report.runs import DEPTH, find_runs, open_runs
+from longtail.report.runs import open_runs
 from longtail.report.sections import report
 from longtail.report.unfinished import unfinished
 from longtail.report.view import RunView, is_run, open_run, placeless
@@ -67,17 +67,8 @@ def build_page(
     (folder,) = folders
     if folder.is_dir() and not is_run(folder):
         path = out or folder / INDEX
-        _check_any_run(folder)
         return BuiltPage(index(folder, path), path, (), ())
     return _to(out, _of_one(folder, baseline, map_points))
-
-
-def _check_any_run(folder: Path) -> None:
-    if not any(find_runs(folder)):
-        raise CheckpointError(
-            f"{folder}: no run lies here or up to {DEPTH} levels below (links are not followed); "
-            "name a folder that `longtail train` or `longtail bench` wrote."
-        )
 
 
 def _to(out: Path | None, built: BuiltPage) -> BuiltPage:
