@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 import torch
 
+from longtail.data.dataset import Split
+from longtail.experiments.grid import as_grid, read_grid
 from longtail.losses import contrastive_loss
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import end_to_end
+import knobs
 import measure
 import ordinary
 import performance_page
 import results
 import startup
+
+GRIDS = Path(knobs.__file__).with_name("grids")
 
 
 def timing(name: str, *seconds: float, work: float | None = 10.0) -> results.Timing:
@@ -204,3 +209,18 @@ def test_our_numbers_in_the_package_are_those_of_the_records():
     rows = [row for name in METHODS for row in listed(name)]
     assert sorted(rows, key=repr) == sorted(measured.rows(), key=repr)
     assert rows
+
+
+def test_half_the_side_averages_two_by_two_pixels():
+    inputs = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
+    half = knobs.halved(Split(inputs, np.arange(3), np.arange(3)))
+    means = [
+        [p[r : r + 2, c : c + 2].mean((0, 1)) for c in (0, 2, 4)] for p in inputs for r in (0, 2)
+    ]
+    assert half.inputs.shape == (3, 2, 3, 3)
+    assert np.array_equal(half.inputs, np.floor(np.reshape(means, (3, 2, 3, 3)) + 0.5))
+
+
+@pytest.mark.parametrize("path", sorted(GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_grid_of_ours_states_its_precision_and_so_is_the_same_on_every_machine(path):
+    assert as_grid(read_grid(path)).precision in ("bf16", "fp32")

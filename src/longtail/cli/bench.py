@@ -53,7 +53,9 @@ def bench(
     threads: Threads = None,
     gpus: Gpus = 0,
     device: Device = "auto",
-    precision: Precision = Precision.auto,
+    precision: Annotated[
+        Precision | None, typer.Option(help="As in `longtail train`.")
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -84,6 +86,7 @@ def bench(
         "batch_size": batch_size,
         "imbalance": imbalance,
         "holdout": holdout,
+        "precision": precision.value if precision else None,
         "baseline": baseline,
     }
     written = read_grid(grid) if grid else {}
@@ -93,7 +96,7 @@ def bench(
     wanted = as_grid({**written, **given})
     compared_with = baseline_of(wanted)
     share = machine_share(jobs, threads, device, len(jobs_of(wanted)))
-    how = {"device": device, "precision": precision.value, "threads": share.threads}
+    how = {"device": device, "threads": share.threads}
     tasks = list(plan_tasks(jobs_of(wanted, how), out))
     if dry_run:
         found = []

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from longtail.errors import UsageError, did_you_mean
 from longtail.experiments.job import Job
@@ -18,7 +18,10 @@ _STRICT = {"extra": "forbid", "coerce_numbers_to_str": True}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What a grid may say of every run, and a row of its own alone, as in `longtail.train`."""
+    """What a grid may say of every run, and a row of its own alone, as in `longtail.train`.
+
+    A grid that states its precision is the same experiment on every machine.
+    """
 
     __pydantic_config__: ClassVar[dict[str, object]] = _STRICT
 
@@ -29,6 +32,7 @@ class Shared:
     image_size: int | None = None
     eval_every: int | None = None
     holdout: str | None = None
+    precision: Literal["auto", "bf16", "fp32"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
