@@ -3,13 +3,15 @@
     python benchmarks/compression.py search --out runs/compression    # resumable, two at a time
     python benchmarks/compression.py grid --out runs/compression      # grids/compression.yaml
     longtail bench benchmarks/grids/compression.yaml --out runs/compression/bench --threads 1
+    longtail bench benchmarks/grids/compression-16px.yaml --out runs/compression/bench --threads 1
     python benchmarks/compression.py page --out runs/compression      # docs/results/compression.md
 
 Every reading gets the same number of trials of its threshold and its start, on pictures that the
 cut threw away, with a seed that no table has; the first trial has the defaults. The grid then
 trains the chosen values and plain RCL on new seeds, all with the same hold-out, which decides the
-weak classes and the epoch. Test decides nothing. `page` without --out writes the page again from
-what is kept.
+weak classes and the epoch. Test decides nothing. The second grid has the same rows at half the
+side, on the archive that `python benchmarks/knobs.py data --out runs/knobs` writes. `page` without
+--out writes the page again from what is kept.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,16 @@ import yaml
 from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
-from longtail.experiments.ledger import survey
-from longtail.experiments.table import markdown_tables
+from longtail.experiments.ledger import find_runs, survey, verified
+from longtail.experiments.table import Row, compared, section
+from longtail.record import Record
 
 GRID = Path(__file__).with_name("grids") / "compression.yaml"
+HALF_SIZE = GRID.with_name("compression-16px.yaml")
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "compression.md"
 KEPT = PAGE.with_suffix("")
 READINGS = ("both", "anchors", "keys", "before-head")
+DATASETS = ("cifar100-lt-if100", "cifar100-lt-16px")
 SEARCHED = ("compression_threshold", "compression_start")
 TRIALS, SEED = 3, 100
 FIXED = {"lr": 0.2, "schedule": "cosine"}
@@ -68,19 +73,21 @@ def grid(studies: Path) -> dict[str, Any]:
     for reading in READINGS:
         knobs = {name: trials_of(studies, reading)[0]["knobs"][name] for name in SEARCHED}
         chosen = {"compression": reading, **knobs}
-        rows.append({"method": "rcl", "label": reading.replace("-", " the "), "set": chosen})
+        rows.append({"method": "rcl", "label": named(reading), "set": chosen})
     shared = {"seeds": 3, "eval_every": 2, "holdout": "discarded:20", "set": FIXED, **SIZES}
     return {"data": "cifar100-lt", "methods": rows, "baseline": "off", **shared}
 
 
 def page() -> Iterator[str]:
     """The results as Markdown, from the records that are kept."""
-    tasks = list(plan_tasks(jobs_of(as_grid(read_grid(GRID))), Path("runs/compression/bench")))
     yield "# Does RCL's compression pay?"
     yield ""
     yield from (KEPT / "reading.md").read_text(encoding="utf-8").splitlines()
     yield ""
-    yield from markdown_tables(survey(tasks, KEPT, accept_source=True), "off")
+    records = [verified(run) for run in find_runs([KEPT])]
+    for data in DATASETS:
+        if rows := rows_of(records, data):
+            yield from section(data, compared(rows, "off"), "off")
     yield "## What the hold-out chose"
     yield ""
     yield "| reading | threshold | start | balanced on the hold-out, per cent | of trials |"
@@ -96,12 +103,29 @@ def page() -> Iterator[str]:
     yield ""
     yield "## Commands"
     yield ""
-    yield from (__doc__ or "").splitlines()[2:6]
+    yield from (__doc__ or "").splitlines()[2:7]
+
+
+def rows_of(records: Sequence[Record], data: str) -> list[Row]:
+    """A row for every reading that was trained, by the knob that says which it is."""
+    return [
+        Row(named(reading), {r.seed: r for r in own})
+        for reading in ("off", *READINGS)
+        for own in [
+            [r for r in records if r.data.name == data and r.knobs["compression"] == reading]
+        ]
+        if own
+    ]
+
+
+def named(reading: str) -> str:
+    return reading.replace("-", " the ")
 
 
 def keep_runs(out: Path) -> None:
-    """Copy what the page needs of the grid's runs beside it, and say what cannot be."""
-    tasks = list(plan_tasks(jobs_of(as_grid(read_grid(GRID))), Path("runs/compression/bench")))
+    """Copy what the page needs of the grids' runs beside it, and say what cannot be."""
+    jobs = [job for grid in (GRID, HALF_SIZE) for job in jobs_of(as_grid(read_grid(grid)))]
+    tasks = list(plan_tasks(jobs, Path("runs/compression/bench")))
     for problem in keep(survey(tasks, out / "bench", also=[KEPT], accept_source=True), KEPT):
         print(problem)
 
@@ -110,7 +134,9 @@ def keep_studies(out: Path) -> None:
     """Copy what the searches found beside the page."""
     (KEPT / "search").mkdir(parents=True, exist_ok=True)
     for reading in READINGS:
-        shutil.copy(out / "search" / reading / "tune.json", KEPT / "search" / f"{reading}.json")
+        study = out / "search" / reading / "tune.json"
+        if study.exists():
+            shutil.copy(study, KEPT / "search" / f"{reading}.json")
 
 
 def main() -> None:

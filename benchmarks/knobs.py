@@ -15,16 +15,35 @@ without --out writes the page again from the records that are kept.
 
 import argparse
 import dataclasses
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
+from when import MEASURES, answers, cell
 
 from longtail.data.archive import write_archive
 from longtail.data.dataset import Dataset, Split
 from longtail.data.hashing import pictures_hash
 from longtail.data.load import load_dataset
+from longtail.experiments.grid import as_grid, jobs_of, read_grid
+from longtail.experiments.job import plan_tasks
+from longtail.experiments.kept import keep
+from longtail.experiments.ledger import find_runs, survey, verified
+from longtail.experiments.table import Row, short_revision
+from longtail.methods import METHODS
+from longtail.methods.resolve import knobs_of
+from longtail.record import Record
 
 HOLDOUTS = {"cifar10-lt": "discarded:200", "cifar100-lt": "discarded:20"}
+ROWS = ("logit-adjustment", "scl", "bcl", "rcl", "bcl-rcl")
+VARIED = ("la_tau", "temperature", "contrastive_weight")
+GRIDS = Path(__file__).with_name("grids")
+TRIALS = GRIDS / "knobs.yaml"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "knobs.md"
+KEPT = PAGE.with_suffix("")
 
 
 def write_data(out: Path) -> None:
@@ -59,12 +78,162 @@ def halved(split: Split) -> Split:
     return dataclasses.replace(split, inputs=averages.astype(np.uint8))
 
 
+def tuned_grid(data: str, trials: Sequence[Record]) -> dict[str, Any]:
+    """The grid of every row at the setting that its trials were best with on the hold-out."""
+    rows = [
+        {"method": method, "set": dict(setting(max(of(trials, data, method), key=on_holdout)))}
+        for method in ROWS
+    ]
+    return {**read_grid(TRIALS), "data": f"runs/knobs/{data}-16px.npz", "methods": rows, "seeds": 3}
+
+
+def all_tried(data: str, trials: Sequence[Record]) -> bool:
+    """Whether every setting of the grid has been tried: a choice among fewer would be unfair."""
+    return sum(record.data.name == f"{data}-16px" for record in trials) == len(
+        as_grid(read_grid(TRIALS)).methods
+    )
+
+
+def of(records: Sequence[Record], data: str, method: str) -> list[Record]:
+    """A row's runs on some data, defaults first, so that of equals they win."""
+    own = [r for r in records if r.data.name == f"{data}-16px" and r.method == method]
+    return sorted(own, key=lambda record: (len(setting(record)), record.seed))
+
+
+def setting(record: Record) -> Mapping[str, Any]:
+    """The knobs of a run that are off the method's defaults."""
+    defaults = {name: knob.default for name, knob in knobs_of(METHODS[record.method]).items()}
+    return {k: v for k, v in record.knobs.items() if k in VARIED and v != defaults[k]}
+
+
+def worded(knobs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in knobs.items()) or "defaults"
+
+
+def on_holdout(record: Record) -> float:
+    """Balanced accuracy in per cent."""
+    assert record.metrics.holdout is not None
+    return 100 * record.metrics.holdout.balanced_accuracy
+
+
+def read_kept(folder: Path) -> list[Record]:
+    return [verified(run) for run in find_runs([folder])]
+
+
+def page(trials: Sequence[Record], tuned: Sequence[Record]) -> Iterator[str]:
+    """The results as Markdown."""
+    first = trials[0]
+    revisions = sorted({short_revision(record) for record in (*trials, *tuned)})
+    yield "# Which knobs decide, and does RCL pay once every row is tuned?"
+    yield ""
+    yield (
+        "CIFAR-LT, imbalance 100, every 2 x 2 pixels averaged to 16 x 16. ResNet-8, "
+        f"{first.settings['epochs']} epochs of batches of {first.settings['batch_size']}, SGD with "
+        f"a cosine from {first.settings['lr']}, everything else the common recipe. The last epoch "
+        f"counts. {first.provenance.hardware.cpu}, one thread a run; {first.decisions.precision}; "
+        f"torch {first.provenance.versions['torch']}; revisions {', '.join(revisions)}."
+    )
+    yield ""
+    yield from (KEPT / "reading.md").read_text(encoding="utf-8").splitlines()
+    yield ""
+    yield "## One knob at a time, on the hold-out"
+    yield ""
+    for data in HOLDOUTS:
+        if all_tried(data, trials):
+            yield from trials_table(data, trials)
+    yield "## Tuned alike, on test"
+    yield ""
+    for data in HOLDOUTS:
+        if any(record.data.name == f"{data}-16px" for record in tuned):
+            yield from tuned_tables(data, tuned)
+    yield "## Commands"
+    yield ""
+    yield from (__doc__ or "").splitlines()[2:8]
+
+
+def trials_table(data: str, trials: Sequence[Record]) -> Iterator[str]:
+    """Every setting of every row; the best of a row is what is trained again."""
+    found = {
+        method: {worded(setting(r)): on_holdout(r) for r in of(trials, data, method)}
+        for method in ROWS
+    }
+    settings = dict.fromkeys(name for values in found.values() for name in values)
+    yield f"| {data} | {' | '.join(METHODS[m].title for m in ROWS)} | contrasts gain |"
+    yield f"| --- |{' ---: |' * (len(ROWS) + 1)}"
+    for name in settings:
+        cells = [value_cell(values, name) for values in found.values()]
+        gains = [
+            found[method][name] - found[method]["defaults"]
+            for method in ROWS[1:]
+            if name in found[method]
+        ]
+        gain = f"{statistics.mean(gains):+.1f}" if gains and name != "defaults" else "–"
+        yield f"| {name} | {' | '.join(cells)} | {gain} |"
+    yield ""
+    seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in trials}))
+    yield (
+        f"Balanced accuracy in per cent, seed {seeds}; a row's best in bold. The hold-out has "
+        "2,000 pictures, so a value has a standard error of about 1.1 points from these pictures "
+        "alone. Last column: the mean change from the defaults over the four contrastive rows."
+    )
+    yield ""
+
+
+def value_cell(values: Mapping[str, float], name: str) -> str:
+    if name not in values:
+        return "–"
+    best = next(key for key, value in values.items() if value == max(values.values()))
+    return f"**{values[name]:.1f}**" if name == best else f"{values[name]:.1f}"
+
+
+def tuned_tables(data: str, tuned: Sequence[Record]) -> Iterator[str]:
+    """Every row at its best setting, and every pair of them."""
+    rows = [
+        Row(METHODS[method].title, {record.seed: record for record in of(tuned, data, method)})
+        for method in ROWS
+    ]
+    yield f"| {data} | set | {' | '.join(MEASURES)} |"
+    yield f"| --- | --- |{' ---: |' * len(MEASURES)}"
+    for row in rows:
+        chosen = worded(setting(next(iter(row.records.values()))))
+        yield f"| {row.label} | {chosen} | {' | '.join(cell(row, m) for m in MEASURES.values())} |"
+    yield ""
+    yield from answers({f"{data}, tuned": rows})
+
+
+def keep_runs(out: Path) -> None:
+    """Copy what the page needs of the runs, and say what cannot be."""
+    tuned = [path for path in map(tuned_path, HOLDOUTS) if path.exists()]
+    for grid, name in [(TRIALS, "trials"), *((path, "tuned") for path in tuned)]:
+        tasks = list(plan_tasks(jobs_of(as_grid(read_grid(grid))), out / name))
+        for problem in keep(survey(tasks, out / name, accept_source=True), KEPT / name):
+            print(problem)
+
+
+def tuned_path(data: str) -> Path:
+    return GRIDS / f"tuned-{data}.yaml"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("data",))
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("what", choices=("data", "choose", "page"))
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    write_data(arguments.out)
+    out: Path | None = arguments.out
+    if arguments.what != "page" and out is None:
+        parser.error(f"{arguments.what} needs --out")
+    if arguments.what == "data":
+        write_data(arguments.out)
+    elif arguments.what == "choose":
+        trials = read_kept(arguments.out / "trials")
+        for data in filter(lambda data: all_tried(data, trials), HOLDOUTS):
+            text = yaml.safe_dump(tuned_grid(data, trials), sort_keys=False)
+            tuned_path(data).write_text(text, encoding="utf-8")
+    else:
+        if out is not None:
+            keep_runs(out)
+        lines = page(read_kept(KEPT / "trials"), read_kept(KEPT / "tuned"))
+        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,9 +53,7 @@ def bench(
     threads: Threads = None,
     gpus: Gpus = 0,
     device: Device = "auto",
-    precision: Annotated[
-        Precision | None, typer.Option(help="As in `longtail train`.")
-    ] = None,
+    precision: Annotated[Precision | None, typer.Option(help="As in `longtail train`.")] = None,
     dry_run: Annotated[
         bool,
         typer.Option(

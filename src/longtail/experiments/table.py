@@ -75,14 +75,19 @@ def compared(rows: Sequence[Row], baseline: str, metric: str = "balanced_accurac
 def markdown_tables(entries: Sequence[Entry], baseline: str) -> Iterator[str]:
     """Every table with its captions, as Markdown that also reads well in a terminal."""
     for group, rows in tables_of(entries, baseline).items():
-        yield f"## {group}"
-        yield ""
-        yield from facts(rows)
-        yield ""
-        yield from markdown(rows, baseline)
-        yield ""
-        yield from footnotes(rows, baseline)
-        yield ""
+        yield from section(group, rows, baseline)
+
+
+def section(title: str, rows: Sequence[Row], baseline: str) -> Iterator[str]:
+    """One table with its title, what was trained, and how to read it."""
+    yield f"## {title}"
+    yield ""
+    yield from facts(rows)
+    yield ""
+    yield from markdown(rows, baseline)
+    yield ""
+    yield from footnotes(rows, baseline)
+    yield ""
 
 
 def markdown(rows: Sequence[Row], baseline: str) -> Iterator[str]:
