@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from knobs import read_kept
 
 from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
-from longtail.experiments.ledger import find_runs, survey, verified
+from longtail.experiments.ledger import survey
 from longtail.experiments.table import Row, compared, section
 from longtail.record import Record
 
@@ -84,7 +85,7 @@ def page() -> Iterator[str]:
     yield ""
     yield from (KEPT / "reading.md").read_text(encoding="utf-8").splitlines()
     yield ""
-    records = [verified(run) for run in find_runs([KEPT])]
+    records = read_kept(KEPT)
     for data in DATASETS:
         if rows := rows_of(records, data):
             yield from section(data, compared(rows, "off"), "off")

@@ -117,7 +117,9 @@ def on_holdout(record: Record) -> float:
 
 
 def read_kept(folder: Path) -> list[Record]:
-    return [verified(run) for run in find_runs([folder])]
+    """The records of the finished runs in a folder, each held against its predictions."""
+    done = (run for run in find_runs([folder]) if (run.folder / "record.json").exists())
+    return [verified(run) for run in done]
 
 
 def page(trials: Sequence[Record], tuned: Sequence[Record]) -> Iterator[str]:
