@@ -153,6 +153,14 @@ def test_a_file_that_is_no_grid_is_said_to_be_none(tmp_path, text):
         read_grid(tmp_path / "absent.yaml")
 
 
+def test_only_true_and_false_are_booleans_in_a_grid(tmp_path):
+    text = "{compression: off, a: on, b: yes, c: No, d: true, e: False, f: trueness, g: 0.5, h: y}"
+    (tmp_path / "g.yaml").write_text(f"set: {text}", encoding="utf-8")
+    read = read_grid(tmp_path / "g.yaml")["set"]
+    words = {"compression": "off", "a": "on", "b": "yes", "c": "No", "f": "trueness", "h": "y"}
+    assert read == {**words, "d": True, "e": False, "g": 0.5}
+
+
 # Addresses
 
 

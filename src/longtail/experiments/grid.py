@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -12,6 +13,7 @@ from longtail.methods import METHODS
 from longtail.methods.resolve import RecipeKind, find_method
 from longtail.request import Request
 
+_BOOLEAN = "tag:yaml.org,2002:bool"
 # Read by pydantic, which checks what people write: batch_size: 64 is meant where "64" is.
 _STRICT = {"extra": "forbid", "coerce_numbers_to_str": True}
 
@@ -80,7 +82,7 @@ def read_grid(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: no grid can be read from it ({error}).") from error
     if not isinstance(value, dict):
@@ -88,6 +90,23 @@ def read_grid(path: Path) -> dict[str, Any]:
             f"{path}: a grid is keys and values, such as data: cifar10-lt and methods: [ce, rcl]."
         )
     return value
+
+
+def _parsed(text: str) -> Any:
+    """YAML without version 1.1's further booleans, so that `compression: off` is a word."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in known if tag != _BOOLEAN]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    Loader.add_implicit_resolver(
+        _BOOLEAN, re.compile("(?:true|false)$", re.IGNORECASE), list("tTfF")
+    )
+    return Loader(text).get_single_data()
 
 
 def as_grid(values: Mapping[str, Any]) -> Grid:
