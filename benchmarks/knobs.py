@@ -5,12 +5,14 @@
     python benchmarks/knobs.py choose --out runs/knobs      # writes grids/tuned-DATA.yaml
     longtail bench benchmarks/grids/tuned-cifar10-lt.yaml --out runs/knobs/tuned --threads 1
     longtail bench benchmarks/grids/tuned-cifar100-lt.yaml --out runs/knobs/tuned --threads 1
+    longtail bench benchmarks/grids/la_tau.yaml --out runs/knobs/la_tau --threads 1
     python benchmarks/knobs.py page --out runs/knobs        # docs/results/knobs.md
 
 A quarter of the pixels is a third of the time, and pays for seeds. Every row has the same number of
 settings, one knob off its default at a time, with a seed that no table has, judged on pictures that
-the cut threw away. What is best there is trained again on other seeds. Test decides nothing. `page`
-without --out writes the page again from the records that are kept.
+the cut threw away. What is best there is trained again on other seeds, and so is the one knob that
+turned out to matter. Test decides nothing. `page` without --out writes the page again from the
+records that are kept.
 """
 
 import argparse
@@ -42,6 +44,7 @@ ROWS = ("logit-adjustment", "scl", "bcl", "rcl", "bcl-rcl")
 VARIED = ("la_tau", "temperature", "contrastive_weight")
 GRIDS = Path(__file__).with_name("grids")
 TRIALS = GRIDS / "knobs.yaml"
+LA_TAU = GRIDS / "la_tau.yaml"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "knobs.md"
 KEPT = PAGE.with_suffix("")
 
@@ -121,10 +124,12 @@ def read_kept(folder: Path) -> list[Record]:
     return [verified(run) for run in done]
 
 
-def page(trials: Sequence[Record], tuned: Sequence[Record]) -> Iterator[str]:
+def page(
+    trials: Sequence[Record], tuned: Sequence[Record], la_tau: Sequence[Record]
+) -> Iterator[str]:
     """The results as Markdown."""
     first = trials[0]
-    revisions = sorted({short_revision(record) for record in (*trials, *tuned)})
+    revisions = sorted({short_revision(record) for record in (*trials, *tuned, *la_tau)})
     yield "# Which knobs decide, and does RCL pay once every row is tuned?"
     yield ""
     yield (
@@ -147,9 +152,12 @@ def page(trials: Sequence[Record], tuned: Sequence[Record]) -> Iterator[str]:
     for data in HOLDOUTS:
         if any(record.data.name == f"{data}-16px" for record in tuned):
             yield from tuned_tables(data, tuned)
+    yield "## la_tau alone, on test"
+    yield ""
+    yield from la_tau_tables(la_tau)
     yield "## Commands"
     yield ""
-    yield from (__doc__ or "").splitlines()[2:8]
+    yield from (__doc__ or "").splitlines()[2:9]
 
 
 def trials_tables(data: str, trials: Sequence[Record]) -> Iterator[str]:
@@ -208,12 +216,39 @@ def tuned_tables(data: str, tuned: Sequence[Record]) -> Iterator[str]:
     yield from answers({f"{data}, tuned": rows})
 
 
+def la_tau_tables(records: Sequence[Record]) -> Iterator[str]:
+    """Two strengths of the classifier's prior, and what the difference is worth."""
+    tables = {data: strengths(data, records) for data in HOLDOUTS}
+    yield f"| data | row | {' | '.join(MEASURES)} |"
+    yield f"| --- | --- |{' ---: |' * len(MEASURES)}"
+    for data, rows in tables.items():
+        for row in rows:
+            cells = [cell(row, name) for name in MEASURES.values()]
+            yield f"| {data} | {row.label} | {' | '.join(cells)} |"
+    yield ""
+    titles = dict.fromkeys(row.label.partition(",")[0] for row in tables["cifar10-lt"])
+    pairs = [(f"{title}, la_tau=1", f"{title}, la_tau=1.3") for title in titles]
+    yield from answers(tables, pairs, "data")
+
+
+def strengths(data: str, records: Sequence[Record]) -> list[Row]:
+    """A row for each method and strength."""
+    found: dict[str, dict[int, Record]] = {}
+    for method in ROWS:
+        for record in of(records, data, method):
+            label = f"{METHODS[method].title}, la_tau={record.knobs['la_tau']:g}"
+            found.setdefault(label, {})[record.seed] = record
+    return [Row(label, by_seed) for label, by_seed in found.items()]
+
+
 def keep_runs(out: Path) -> None:
     """Copy what the page needs of the runs, and say what cannot be."""
     tuned = [path for path in map(tuned_path, HOLDOUTS) if path.exists()]
-    for grid, name in [(TRIALS, "trials"), *((path, "tuned") for path in tuned)]:
+    grids = [(TRIALS, "trials"), *((path, "tuned") for path in tuned), (LA_TAU, "la_tau")]
+    for grid, name in grids:
         tasks = list(plan_tasks(jobs_of(as_grid(read_grid(grid))), out / name))
-        for problem in keep(survey(tasks, out / name, accept_source=True), KEPT / name):
+        found = survey(tasks, out / name, also=[out / "tuned"], accept_source=True)
+        for problem in keep(found, KEPT / name):
             print(problem)
 
 
@@ -239,7 +274,7 @@ def main() -> None:
     else:
         if out is not None:
             keep_runs(out)
-        lines = page(read_kept(KEPT / "trials"), read_kept(KEPT / "tuned"))
+        lines = page(*(read_kept(KEPT / name) for name in ("trials", "tuned", "la_tau")))
         PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

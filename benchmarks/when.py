@@ -8,7 +8,7 @@ outcomes in docs/results/when-rcl-pays; without --out it writes the page again f
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from longtail.experiments.grid import as_grid, jobs_of, read_grid
@@ -92,18 +92,28 @@ def cell(row: Row, name: str) -> str:
     return f"{shown(values)} ({len(values)})"
 
 
-def answers(tables: dict[str, list[Row]]) -> Iterator[str]:
-    """Every pair at every budget, its interval, and what so many seeds could have shown."""
+def answers(
+    tables: Mapping[str, Sequence[Row]],
+    pairs: Iterable[tuple[str, str]] = PAIRS,
+    axis: str = "budget",
+) -> Iterator[str]:
+    """Every pair in every table, its interval, and what so many seeds could have shown.
+
+    Args:
+        tables: rows by title, which ends in the value that tells the tables apart.
+        pairs: labels of rows.
+        axis: what that value is.
+    """
     asked = [
         (title, first, second, measure, ours, base)
         for title, rows in tables.items()
-        for first, second in PAIRS
+        for first, second in pairs
         for measure, name in MEASURES.items()
         for ours in [values(rows, first, name)]
         for base in [values(rows, second, name)]
         if len(ours.keys() & base.keys()) > 1
     ]
-    yield "| budget | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
+    yield f"| {axis} | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
     yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"
     found = compare_all([(ours, base) for *_, ours, base in asked])
     level = first_confidence(found)
