@@ -8,19 +8,23 @@ own with one thread, two at a time; a run that is there already is not run again
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import torch
 from measure import machine, parsed, parser, typed_command
 from results import Case, Report, publish
-from small_budget import spread
+from small_budget import on_test, spread
+from torch import Tensor
 
 from longtail.launch import train
 from longtail.losses import contrastive, kernels
+from longtail.losses.instances import Contrast
 from longtail.metrics.paired import paired_difference
 from longtail.record import read_record
 
@@ -30,23 +34,29 @@ PATHS = {"fast": "auto", "plain": "fp32"}
 
 def one(path: str, seed: int, folder: Path, arguments: argparse.Namespace) -> None:
     """One run, in this process."""
-    if path == "plain":
-        contrastive.choose_kernel = lambda name, contrast: kernels.choose_kernel("plain", contrast)
-    train(
-        arguments.data,
-        arguments.method,
-        seed=seed,
-        backbone=arguments.backbone,
-        epochs=arguments.epochs,
-        batch_size=64,
-        knobs={"lr": 0.2, "schedule": "cosine"},
-        precision=PATHS[path],
-        threads=1,
-        device="cpu",
-        out=folder,
-        resume=True,
-        progress=False,
-    )
+    with contextlib.ExitStack() as held:
+        if path == "plain":
+            held.enter_context(mock.patch.object(contrastive, "choose_kernel", plain_kernel))
+        train(
+            arguments.data,
+            arguments.method,
+            seed=seed,
+            backbone=arguments.backbone,
+            epochs=arguments.epochs,
+            batch_size=64,
+            knobs={"lr": 0.2, "schedule": "cosine"},
+            precision=PATHS[path],
+            threads=1,
+            device="cpu",
+            out=folder,
+            resume=True,
+            progress=False,
+        )
+
+
+def plain_kernel(_: str, contrast: Contrast) -> Callable[[Contrast], Tensor]:
+    """The kernel that holds every score, whichever was asked for."""
+    return kernels.choose_kernel("plain", contrast)
 
 
 def run_all(arguments: argparse.Namespace) -> None:
@@ -96,7 +106,7 @@ def compare(arguments: argparse.Namespace) -> Case:
 
 def accuracy(folder: Path) -> float:
     """Balanced, on test, of the last epoch."""
-    return read_record(folder / "record.json").metrics.test.balanced_accuracy
+    return on_test(read_record(folder / "record.json")).balanced_accuracy
 
 
 def verdict(differences: Sequence[float]) -> str:

@@ -158,7 +158,7 @@ def task_of(dataset: Dataset, arguments: argparse.Namespace) -> Task:
     return Task(
         pictures=np.asarray(chosen.inputs),
         labels=chosen.labels,
-        statistics=tuple(input_statistics(dataset)),
+        statistics=input_statistics(dataset),
         num_classes=dataset.num_classes,
         method=arguments.method,
         steps=arguments.steps,

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from results import Report, lines, read_report
-from small_budget import spread
+from small_budget import on_test, spread
 
 from longtail.errors import Interrupted
 from longtail.methods import METHODS
@@ -310,7 +310,7 @@ def conditions(runs: Sequence[Record]) -> str:
 
 
 def row_cells(method: str, runs: Sequence[Record]) -> list[str]:
-    tests = [record.metrics.test for record in runs]
+    tests = [on_test(record) for record in runs]
     best = [record.best_on_test for record in runs]
     printed = METHODS[method].published.get(runs[0].data.name)
     return [

@@ -31,6 +31,7 @@ from results import Case, Goal, Report, Timing, publish, ratio
 from torch import Tensor
 
 from longtail.losses import contrastive_loss
+from longtail.losses.kernels import KernelName
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -64,7 +65,9 @@ def losses(counts: Tensor) -> dict[str, Loss]:
     """Every way to compute it that is here, the slowest first."""
     found = {PEER: peer()} if not absent(PEER) else {}
     found[MATERIALISED] = partial(materialised_loss, class_counts=counts, kind=KINDS["bcl"])
-    kernels = ("plain", "streamed", "triton") if counts.is_cuda else ("plain", "streamed")
+    kernels: tuple[KernelName, ...] = ("plain", "streamed")
+    if counts.is_cuda:
+        kernels += ("triton",)
     return found | {
         name: partial(contrastive_loss, class_average=True, kernel=name) for name in kernels
     }
@@ -81,14 +84,15 @@ def peer() -> Loss:
 
     def loss(features: Tensor, labels: Tensor, prototypes: Tensor) -> Tensor:
         classes = torch.arange(len(prototypes), device=labels.device)
-        return supervised(torch.cat([features, prototypes]), torch.cat([labels, classes]))
+        value: Tensor = supervised(torch.cat([features, prototypes]), torch.cat([labels, classes]))
+        return value
 
     return loss
 
 
 def forward_backward(loss: Loss, features: Tensor, labels: Tensor, prototypes: Tensor) -> None:
     features.grad = prototypes.grad = None
-    loss(features, labels, prototypes).backward()
+    loss(features, labels, prototypes).backward()  # type: ignore[no-untyped-call]
 
 
 def compare(size: tuple[int, int, int], arguments: argparse.Namespace) -> Case:

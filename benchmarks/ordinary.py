@@ -64,16 +64,18 @@ class Task:
 
 def pillow_view(role: str) -> Callable[[Image.Image], Picture]:
     """A view as torchvision composes it, one picture at a time: uint8 [3, 32, 32]."""
-    weak = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-    if role == "weak":
-        return transforms.Compose([*weak, transforms.PILToTensor()])
+    steps = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
     if role == "strong":
-        policy = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
-        return transforms.Compose([*weak, policy, transforms.PILToTensor(), holed])
-    jitter = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
-    crop = transforms.RandomResizedCrop(32, (0.08, 1.0))
-    flip, grey = transforms.RandomHorizontalFlip(), transforms.RandomGrayscale(0.2)
-    return transforms.Compose([crop, flip, jitter, grey, transforms.PILToTensor()])
+        steps += [transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)]
+    elif role == "contrastive":
+        jitter = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
+        crop = transforms.RandomResizedCrop(32, (0.08, 1.0))
+        flip, grey = transforms.RandomHorizontalFlip(), transforms.RandomGrayscale(0.2)
+        steps = [crop, flip, jitter, grey]
+    holes = [holed] if role == "strong" else []
+    view: Callable[[Image.Image], Picture]
+    view = transforms.Compose([*steps, transforms.PILToTensor(), *holes])
+    return view
 
 
 def holed(picture: Tensor) -> Tensor:
@@ -97,7 +99,8 @@ class Pictures(Dataset[tuple[list[Tensor], int]]):
         self.views = [transforms.Compose([pillow_view(role), *finish]) for role in VIEWS]
         self.pictures = pictures
         self.labels = labels.tolist()
-        self.made = torch.zeros(max(1, workers), dtype=torch.int64).share_memory_()
+        made = torch.zeros(max(1, workers), dtype=torch.int64)
+        self.made = made.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -242,7 +245,7 @@ def take_step(loop: Loop) -> None:
     repeated = labels.repeat(len(views) - 1)
     contrasted = materialised_loss(embeddings, repeated, prototypes, loop.class_counts, loop.kind)
     loop.optimiser.zero_grad()
-    (2.0 * classified + contrasted).backward()
+    (2.0 * classified + contrasted).backward()  # type: ignore[no-untyped-call]
     loop.optimiser.step()
 
 

@@ -9,15 +9,19 @@ import argparse
 import io
 import os
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+Scheme = Literal["light", "dark"]
+
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 WIDTH, HEIGHT = 1280, 1000
 SHOWN = 620
 
 
-def shot(page: Path, scheme: str, at: str) -> Image.Image:
+def shot(page: Path, scheme: Scheme, at: str) -> Image.Image:
     """What a reader sees at an anchor of the page."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -51,7 +55,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--at", default="contents", help="Id of the section.")
     words = parser.parse_args()
-    shots = [shot(words.page, scheme, words.at) for scheme in ("light", "dark")]
+    shots = [shot(words.page, scheme, words.at) for scheme in SCHEMES]
     side_by_side(shots).save(words.out, quality=80, optimize=True)
 
 

@@ -20,10 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from longtail.methods import METHODS as ALL_METHODS
 from longtail.prior import GROUPS
-from longtail.record import Record, read_record
+from longtail.record import Record, SplitMetrics, read_record
 
 METHODS = ("ce", "logit-adjustment", "bcl", "rcl", "bcl-rcl")
 TUNED_ON = ("ce", "logit-adjustment")  # no contrastive row is looked at while tuning
@@ -177,9 +178,12 @@ def dataset_section(data: str, rows: list[tuple[Path, Record]]) -> Iterator[str]
 
 
 def table_row(
-    method: str, runs: list[tuple[Path, Record]], largest: object, smallest: object
+    method: str,
+    runs: list[tuple[Path, Record]],
+    largest: npt.NDArray[np.intp],
+    smallest: npt.NDArray[np.intp],
 ) -> str:
-    metrics = [r.metrics.test for _, r in runs]
+    metrics = [on_test(r) for _, r in runs]
     per_class = [np.array(m.per_class, float) for m in metrics]
     cells = [
         ALL_METHODS[method].title,
@@ -194,6 +198,12 @@ def table_row(
         f"{np.mean([r.provenance.seconds for _, r in runs]) / 60:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def on_test(record: Record) -> SplitMetrics:
+    """The test numbers of a run on data that have a test split."""
+    assert record.metrics.test is not None
+    return record.metrics.test
 
 
 def spread(fractions: Sequence[float | None], *, each: bool = False) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 CHILD = "--child"
 NO_BYTECODE = ("PYTHONDONTWRITEBYTECODE",)
@@ -33,14 +33,16 @@ def child(words: list[str]) -> None:
     import torch
 
     marks.append(time.time())
+    from longtail.data.batches import Batch
     from longtail.training import loop
+    from longtail.training.graph import Step
 
-    make_step = loop.make_step
+    make_step: Callable[..., Step] = loop.make_step
 
-    def watched(*arguments: object) -> object:
-        take_step = make_step(*arguments)
+    def watched(*arguments: object, **named: object) -> Step:
+        take_step = make_step(*arguments, **named)
 
-        def first(batch: object) -> None:
+        def first(batch: Batch) -> torch.Tensor:
             marks.append(time.time())
             take_step(batch)
             marks.append(time.time())
@@ -58,7 +60,7 @@ def child(words: list[str]) -> None:
     longtail()
 
 
-def start(data: str, threads: int | None, bytecode: str) -> dict[str, list]:
+def start(data: str, threads: int | None, bytecode: str) -> tuple[list[float], list[str]]:
     """Seconds of each stage of one start, and the packages that it loaded.
 
     Args:
@@ -80,7 +82,7 @@ def start(data: str, threads: int | None, bytecode: str) -> dict[str, list]:
             check=True,
         )
     found = json.loads(done.stdout.splitlines()[-1])
-    return {"seconds": stages([began, *found["marks"]]), "loaded": found["loaded"]}
+    return stages([began, *found["marks"]]), found["loaded"]
 
 
 def stages(marks: Sequence[float]) -> list[float]:
@@ -107,11 +109,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as bytecode:
         start(data, arguments.threads, bytecode)  # fills the caches of the system and of Python
         starts = [start(data, arguments.threads, bytecode) for _ in range(arguments.turns)]
-    columns = zip(*(found["seconds"] for found in starts), strict=True)
+    columns = zip(*(seconds for seconds, _ in starts), strict=True)
     timings = tuple(
         Timing(name, tuple(seconds)) for name, seconds in zip(STAGES, columns, strict=True)
     )
-    loaded = "is" if "torchvision" in starts[0]["loaded"] else "is not"
+    loaded = "is" if "torchvision" in starts[0][1] else "is not"
     report = Report(
         benchmark="startup",
         title="Start-up",

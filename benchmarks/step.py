@@ -34,11 +34,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from longtail.data.batches import Batch
+from longtail.data.dataset import Dataset
 from longtail.methods import METHODS
 from longtail.record import Decisions
 from longtail.training.decisions import Switch, decide, usable_cores
+from longtail.training.epoch import start_of_epoch
 from longtail.training.loop import initial_state, make_step
 from longtail.training.memory import reused_memory
+from longtail.training.plan import Plan
+from longtail.training.stages import enter, phases
 
 # A convolution's output is written, read by the next layer and read again backward, and its
 # gradient is written and read: no step does with less unless it recomputes.
@@ -55,16 +59,23 @@ class Ready(NamedTuple):
 
 
 def ready(method: str, batch_size: int, decisions: Decisions) -> Ready:
-    """A step of `method` on random pictures, with the classes of `photographs`."""
+    """A step of `method`'s first stage on random pictures, with the classes of `photographs`."""
     dataset = end_to_end.photographs()
-    plan = end_to_end.plan_of(dataset, method, batch_size, 1, decisions)
+    plan = plan_of(dataset, method, batch_size, decisions)
     state, recipe = initial_state(plan, dataset), plan.resolved.recipe
-    state.model.train()
-    take_step = make_step(plan, state, recipe.stages[0].terms)
+    first, *_ = phases(recipe.stages, plan.resolved.settings)
+    enter(state, first)
+    start_of_epoch(plan, dataset, state, first, 0, resumed=False)
+    take_step = make_step(plan, state, first)
     labels = torch.from_numpy(end_to_end.some(dataset.train, batch_size).labels).to(plan.device)
     views = torch.randn(len(recipe.views), batch_size, 3, 32, 32)
     batch = Batch(views.to(plan.device), labels, labels)
     return Ready(lambda: take_step(batch), state.model, batch.views)
+
+
+def plan_of(dataset: Dataset, method: str, batch_size: int, decisions: Decisions) -> Plan:
+    """Of a run that is long enough for every stage of any method."""
+    return end_to_end.plan_of(dataset, method, batch_size, end_to_end.PAPER_EPOCHS, decisions)
 
 
 def prepare(
@@ -179,7 +190,7 @@ def compare(method: str, peaks: dict[str, Peak], arguments: argparse.Namespace) 
     """All variants of a method's step in turns."""
     threads, steps, batch = torch.get_num_threads(), arguments.steps, arguments.batch_size
     plain = decide(arguments.device, "fp32", threads, "off")
-    plan = end_to_end.plan_of(end_to_end.photographs(), method, batch, 1, plain)
+    plan = plan_of(end_to_end.photographs(), method, batch, plain)
     views = len(plan.resolved.recipe.views)
     counted = count(method, batch)
     work = float(views * batch * steps)

@@ -39,15 +39,16 @@ PEER_NOTES = (
 
 def batched_v2(role: str) -> Callable[[Tensor], Tensor]:
     """The view as torchvision v2 makes it of a batch: one draw for all pictures."""
-    weak = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]
-    if role == "weak":
-        return v2.Compose(weak)
+    steps = [v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()]
     if role == "strong":
         policy = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
-        return v2.Compose([*weak, policy, v2.RandomErasing(1.0, (0.25, 0.25), (1.0, 1.0))])
-    jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
-    crop = v2.RandomResizedCrop(32, (0.08, 1.0))
-    return v2.Compose([crop, v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)])
+        steps += [policy, v2.RandomErasing(1.0, (0.25, 0.25), (1.0, 1.0))]
+    elif role == "contrastive":
+        jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8)
+        crop = v2.RandomResizedCrop(32, (0.08, 1.0))
+        steps = [crop, v2.RandomHorizontalFlip(), jitter, v2.RandomGrayscale(0.2)]
+    view: Callable[[Tensor], Tensor] = v2.Compose(steps)
+    return view
 
 
 def batched_kornia(role: str) -> Callable[[Tensor], Tensor] | None:

@@ -13,6 +13,7 @@ import torch
 from longtail.data.dataset import Split
 from longtail.experiments.grid import as_grid, read_grid
 from longtail.losses import contrastive_loss
+from longtail.training.decisions import decide
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import end_to_end
@@ -22,6 +23,7 @@ import ordinary
 import performance_page
 import results
 import startup
+import step
 
 GRIDS = Path(knobs.__file__).with_name("grids")
 
@@ -188,6 +190,17 @@ def test_the_ordinary_loop_takes_a_step() -> None:
     assert pictures.made.sum() == 2 * task.batch_size
     views, _ = pictures[0]
     assert [tuple(view.shape) for view in views] == 3 * [(3, 32, 32)]
+
+
+def test_the_step_alone_is_one_that_trains() -> None:
+    found = step.ready("rcl", 2, decide("cpu", "fp32", torch.get_num_threads(), "off"))
+    weight = next(found.model.parameters())
+    before = weight.detach().clone()
+    total, *terms = found.run().tolist()
+    assert len(terms) == 2
+    assert min(terms) > 0
+    assert total == pytest.approx(sum(terms))
+    assert not torch.equal(before, weight)
 
 
 def test_some_samples_are_a_fixed_draw_repeated_where_there_are_fewer() -> None:

@@ -1,5 +1,6 @@
 """The unattended plan for a GPU: its order, its slices and its page; stand-ins do the work."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -60,6 +61,27 @@ def test_rows_come_seed_by_seed_and_the_first_file_first():
     assert names[7 + 5] == "cifar10-lt-ce-s0"
     assert names[7 + 10] == "cifar100-lt-ce-s1"
     assert len(set(names)) == len(names) == 7 + 20
+
+
+def test_its_benchmarks_know_the_words_they_are_given(monkeypatch):
+    """Each script reads its own command line, and stops there."""
+
+    class Understood(Exception):
+        pass
+
+    def parsed(parser):
+        parser.parse_args()
+        raise Understood
+
+    plan = gpu_plan.tasks([Path("a.npz")], device="cuda", epochs=2, seeds=1, work=Path("w"))
+    scripts = [task for task in plan if task.words[0].endswith(".py")]
+    assert len(scripts) == 4
+    for task in scripts:
+        script = importlib.import_module(Path(task.words[0]).stem)
+        monkeypatch.setattr(script, "parsed", parsed)
+        monkeypatch.setattr(sys, "argv", list(task.words))
+        with pytest.raises(Understood):
+            script.main()
 
 
 def test_everything_is_done_once(tmp_path):
