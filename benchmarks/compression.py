@@ -42,7 +42,7 @@ READINGS = ("both", "anchors", "keys", "before-head")
 DATASETS = ("cifar100-lt-if100", "cifar100-lt-16px")
 SEARCHED = ("compression_threshold", "compression_start")
 TRIALS, SEED = 3, 100
-FIXED = {"lr": 0.2, "schedule": "cosine"}
+FIXED = {"lr": 0.2, "schedule": "cosine", "la_tau": 1.3}
 SIZES = {"backbone": "resnet8", "epochs": 8, "batch_size": 64}
 
 

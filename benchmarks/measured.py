@@ -14,7 +14,9 @@ from pathlib import Path
 
 from every_method import short
 
+from longtail.methods import METHODS
 from longtail.methods.measured import Measured
+from longtail.methods.resolve import knobs_of
 from longtail.record import Record, read_record
 
 ROOT = Path(__file__).parents[1]
@@ -40,10 +42,11 @@ def key(record: Record) -> tuple[str, str, str]:
 
 
 def budget(record: Record) -> str:
-    settings = record.settings
+    settings, own = record.settings, knobs_of(METHODS[record.method])
+    changed = [f", {k}={v}" for k, v in record.knobs.items() if k in own and v != own[k].default]
     return (
         f"{record.recipe} recipe, {record.backbone}, {settings['epochs']} epochs of batches of "
-        f"{settings['batch_size']}"
+        f"{settings['batch_size']}{''.join(changed)}"
     )
 
 

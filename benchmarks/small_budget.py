@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from longtail.experiments.paper.cells import TABLE1
 from longtail.methods import METHODS as ALL_METHODS
 from longtail.prior import GROUPS
 from longtail.record import Record, SplitMetrics, read_record
 
 METHODS = ("ce", "logit-adjustment", "bcl", "rcl", "bcl-rcl")
 TUNED_ON = ("ce", "logit-adjustment")  # no contrastive row is looked at while tuning
+RCLS_ROWS = {cell.method for cell in TABLE1.cells}
 DATASETS = ("cifar10-lt", "cifar100-lt")
 SEEDS = (0, 1)
 EPOCHS = 16
@@ -45,7 +47,8 @@ def job(
     rates = ["--set", f"lr={rate}", "--set", "schedule=cosine"]
     machine = ["--device", "cpu", "--threads", "1", "--eval-every", "2"]
     which = ["--method", method, "--seed", str(seed)]
-    return [data, *which, *budget, *rates, *machine, *more, "--out", str(out)]
+    prior = ["--set", "la_tau=1.3"] if method in RCLS_ROWS else []
+    return [data, *which, *budget, *rates, *prior, *machine, *more, "--out", str(out)]
 
 
 def tuning_jobs(out: Path) -> list[list[str]]:

@@ -45,7 +45,7 @@ def page(entries: Sequence[Entry]) -> Iterator[str]:
     yield ""
     yield (
         "ResNet-8, batches of 64, SGD with a cosine from 0.2, everything else the common recipe "
-        "and every row's knobs at their defaults (la_tau 1.3; RCL's and SCL's weights 2 and 1, as "
+        "and every row's knobs as in RCL's paper (la_tau 1.3; RCL's and SCL's weights 2 and 1, as "
         "the other rows'). Imbalance 100. The last epoch counts; test decides nothing. "
         f"{first.provenance.hardware.cpu}, one thread a run; {first.decisions.precision}; torch "
         f"{first.provenance.versions['torch']}; revisions "

@@ -209,7 +209,9 @@ def test_methods_are_listed_and_each_has_a_page(longtail):
         assert all(f"{value:g}" in page for value in method.published.values())
         for heading in ("Needs:", "Stages:", "Knobs of every method", "Ours, balanced accuracy"):
             assert heading in page
-    assert "la_tau=1.3" in longtail("methods", "rcl")[1]
+    rcl = longtail("methods", "rcl")[1]
+    assert "la_tau=1 " in rcl
+    assert "strong views for the classifier, la_tau=1.3." in rcl
     assert "A hold-out, to choose norm_tau on" in longtail("methods", "tau-norm")[1]
     assert "2. 13 % of the epochs: logit; class-aware sampling" in longtail("methods", "crt")[1]
     assert "class-aware:4, oversampling" in longtail("methods", "ce")[1]

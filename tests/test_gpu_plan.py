@@ -61,6 +61,8 @@ def test_rows_come_seed_by_seed_and_the_first_file_first():
     assert names[7 + 5] == "cifar10-lt-ce-s0"
     assert names[7 + 10] == "cifar100-lt-ce-s1"
     assert len(set(names)) == len(names) == 7 + 20
+    of_rcl = [task for task in gpu_plan.tasks(files, **options) if "--set=la_tau=1.3" in task.words]
+    assert [task.name for task in of_rcl] == [n for n in names[7:] if "-ce-" not in n]
 
 
 def test_its_benchmarks_know_the_words_they_are_given(monkeypatch):

@@ -127,7 +127,7 @@ def test_the_contrastive_family_is_rcls_table_of_settings(name, rebalance, avera
     logit, contrastive = stage.terms
     assert (logit.weight, contrastive.weight) == (2.0, 1.0)
     assert isinstance(logit.loss, Adjusted)
-    assert logit.loss.la_tau == 1.3
+    assert logit.loss.la_tau == 1.0
     assert isinstance(contrastive.loss, ContrastiveLoss)
     assert (contrastive.loss.rebalance, contrastive.loss.class_average) == (rebalance, average)
     assert contrastive.loss.temperature == 0.1
@@ -159,6 +159,16 @@ def test_the_common_recipe_is_the_same_for_all():
 def paper(name: str, data: DataInfo = DATA):
     resolved = resolve(name, data, recipe="paper")
     return resolved, resolved.settings
+
+
+@pytest.mark.parametrize("name", ["scl", "rcl", "bcl-rcl"])
+def test_rcls_paper_differs_from_the_common_recipe_in_the_strength_of_the_prior_alone(name):
+    resolved, settings = paper(name)
+    common = resolve(name, DATA)
+    assert (resolved.knobs["la_tau"], common.knobs["la_tau"]) == (1.3, 1.0)
+    assert {**resolved.knobs, "la_tau": 1.0} == common.knobs
+    assert settings == common.settings
+    assert resolved.recipe.views == common.recipe.views
 
 
 def test_ldams_recipe_trains_cross_entropy_on_weak_views():
@@ -230,7 +240,7 @@ def test_the_optimisers_knobs_are_everyones():
     [
         ({"la_taw": 1}, r"Method rcl has no knob 'la_taw'. Did you mean 'la_tau'.*methods rcl"),
         ({"epochs": 3}, "has no knob 'epochs'"),
-        ({"la_tau": "much"}, r"--set la_tau=much: .*valid number.*default is 1\.3"),
+        ({"la_tau": "much"}, r"--set la_tau=much: .*valid number.*default is 1\.0"),
         ({"la_tau": "nan"}, "finite"),
         ({"lr": "inf"}, "finite"),
         ({"hidden_width": "2.5"}, "--set hidden_width=2.5: .*valid integer"),

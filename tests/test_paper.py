@@ -213,6 +213,25 @@ def test_the_papers_recipe_takes_each_methods_own_schedule_under_the_papers_budg
     assert "lr=0.1" in words
 
 
+@pytest.mark.parametrize(
+    ("cell", "recipe", "strength"),
+    [
+        ("rcl/cifar10-lt", "common", "la_tau=1.3"),
+        ("bcl/cifar10-lt", "common", "la_tau=1.3"),
+        ("logit-adjustment/cifar10-lt", "common", "la_tau=1.3"),
+        ("rcl/cifar10-lt", "paper", "la_tau=1.3"),
+        ("bcl/cifar10-lt", "paper", "la_tau=1.0"),
+        ("elm/cifar10-lt", "common", "la_tau=1.0"),
+        ("ce/cifar10-lt", "common", None),
+    ],
+)
+def test_the_prior_of_rcls_rows_is_as_strong_as_in_its_paper(cell, recipe, strength):
+    cells = chosen_cells(TABLE2, cells=[cell])
+    tasks, _ = tables.plan_cells(cells, PAPER, [0], OUT, {**HOW, "recipe": recipe})
+    said = [word for word in tasks[0].words if word.startswith("la_tau=")]
+    assert said == ([strength] if strength else [])
+
+
 def test_an_unknown_cell_names_the_nearest():
     with pytest.raises(UsageError, match="'rcl/cifar100-lt'"):
         chosen_cells(TABLE1, cells=["rlc/cifar100-lt"])

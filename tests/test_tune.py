@@ -379,7 +379,7 @@ def test_knobs_are_chosen_on_a_hold_out_that_is_no_part_of_train_or_test(tmp_pat
     tuned = tune(tunable(), trials=3, out=tmp_path, tell=said.append)
     assert [t.state for t in tuned.trials] == ["complete"] * 3
     assert tuned.holdout == "0.1"
-    assert tuned.trials[0].knobs == {"la_tau": 1.3}
+    assert tuned.trials[0].knobs == {"la_tau": 1.0}
     assert tuned.best.value == max(t.value for t in tuned.trials)
     assert any("standard error" in line for line in said)
 

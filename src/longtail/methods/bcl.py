@@ -8,7 +8,7 @@ from longtail.recipe import DataInfo, Method, Paper, Recipe
 def bcl(
     data: DataInfo,
     *,
-    la_tau: float = 1.3,
+    la_tau: float = 1.0,
     temperature: float = 0.1,
     ce_weight: float = 2.0,
     contrastive_weight: float = 1.0,
@@ -19,8 +19,8 @@ def bcl(
 
     Zhu et al. 2022 (arXiv 2207.09052), Eq. 5, which is Eq. 3 of RCL (arXiv 2312.01753). RCL's
     Table 2 prints 84.3 on CIFAR-10-LT, 51.9 on CIFAR-100-LT (harmonic mean 40.2) and 56.2 on
-    ImageNet-LT. BCL itself uses la_tau 1, a contrastive weight of 0.6 and a rate of 0.15
-    (`--recipe paper`); its authors never released their CIFAR code.
+    ImageNet-LT. BCL itself uses a contrastive weight of 0.6 and a rate of 0.15 (`--recipe paper`);
+    its authors never released their CIFAR code.
 
     Args:
         data: class counts.

@@ -11,7 +11,7 @@ from longtail.optim.settings import Settings
 from longtail.recipe import DataInfo, Method, Paper, Range, Recipe, Stage, Term
 
 
-def logit_adjustment(data: DataInfo, *, la_tau: float = 1.3) -> Recipe:
+def logit_adjustment(data: DataInfo, *, la_tau: float = 1.0) -> Recipe:
     """Cross-entropy on f + la_tau * log pi, on one view; predicts with the raw logits.
 
     Menon et al. 2021 (arXiv 2007.07314), Eq. 10. At la_tau 1.3 and strong augmentation it is the
@@ -21,7 +21,7 @@ def logit_adjustment(data: DataInfo, *, la_tau: float = 1.3) -> Recipe:
 
     Args:
         data: class counts.
-        la_tau: strength of the prior, 0 or more; 1.3 is RCL's grid search, 1 the original's.
+        la_tau: strength of the prior, 0 or more; 1 is the original's, 1.3 RCL's grid search.
     """
     at_least("la_tau", la_tau, 0)
     term = Term("logit", 1.0, LogitAdjustedLoss(data.class_counts, la_tau))

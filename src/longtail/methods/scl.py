@@ -1,13 +1,13 @@
 """SCL: supervised contrastive learning beside a logit-adjusted classifier."""
 
-from longtail.methods.contrastive import SEARCH, contrastive_branch
+from longtail.methods.contrastive import RCL_PAPER, SEARCH, contrastive_branch
 from longtail.recipe import DataInfo, Method, Recipe
 
 
 def scl(
     data: DataInfo,
     *,
-    la_tau: float = 1.3,
+    la_tau: float = 1.0,
     temperature: float = 0.1,
     ce_weight: float = 2.0,
     contrastive_weight: float = 1.0,
@@ -21,7 +21,7 @@ def scl(
 
     Args:
         data: class counts.
-        la_tau: strength of the classifier's prior, 0 or more.
+        la_tau: strength of the classifier's prior, 0 or more; 1.3 is the paper's grid search.
         temperature: of the contrastive softmax, above 0.
         ce_weight: weight of the classifier's loss.
         contrastive_weight: weight of the contrastive loss.
@@ -48,5 +48,6 @@ METHOD = Method(
     reference="Khosla et al., arXiv 2004.11362",
     year=2020,
     published={"cifar100-lt-if100": 51.1},
+    paper=RCL_PAPER,
     search=SEARCH,
 )

@@ -93,6 +93,9 @@ def jobs_for(
 
 def _request(cell: Cell, budget: Budget, seed: int, how: Mapping[str, Any]) -> Request:
     asked = {**budget.asks(cell.data), **how}
+    # Each paper's own recipe has that paper's strength of the prior, BCL's among them.
+    of_table = {} if asked.get("recipe") == "paper" else cell.knobs
+    asked["knobs"] = {**asked.get("knobs", {}), **of_table}
     return Request(data=cell.data, method=cell.method, seed=seed, **asked)
 
 
