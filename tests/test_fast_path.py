@@ -41,7 +41,8 @@ def losses(
 ):
     """The total loss of each of twenty steps on a long tail of digits."""
     dataset = load_dataset("digits-lt")
-    settings = {"epochs": STEPS, "batch_size": 256, "knobs": {"lr": lr, "warmup": 0.0}}
+    knobs = {"lr": lr, "warmup": 0.0, "la_tau": 1.3}
+    settings = {"epochs": STEPS, "batch_size": 256, "knobs": knobs}
     plan = make_plan(
         dataset,
         resolve(method, DataInfo(dataset.counts), **settings),

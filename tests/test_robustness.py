@@ -214,7 +214,8 @@ def test_the_command_line_prints_the_table(run, capsys):
 
 def test_the_command_line_says_what_is_missing(tmp_path, capsys):
     folder = tmp_path / "run"
-    train(folder, tiny_dataset(kind="vector"), "logit-adjustment")
+    knobs = {"lr": 0.05, "la_tau": 1.3}
+    train(folder, tiny_dataset(kind="vector"), "logit-adjustment", knobs=knobs)
     text = printed(capsys, folder, "--robustness")
     assert "trained without a hold-out" in text
     assert "the training prior to the power -0.3" in text
