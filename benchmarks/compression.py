@@ -76,6 +76,7 @@ def grid(studies: Path) -> dict[str, Any]:
         chosen = {"compression": reading, **knobs}
         rows.append({"method": "rcl", "label": named(reading), "set": chosen})
     shared = {"seeds": 3, "eval_every": 2, "holdout": "discarded:20", "set": FIXED, **SIZES}
+    shared["precision"] = "bf16"
     return {"data": "cifar100-lt", "methods": rows, "baseline": "off", **shared}
 
 

@@ -43,8 +43,8 @@ def rcl_settings(data: DataInfo) -> Settings:
     return Settings()
 
 
-# The default of 1 is the Bayes rule for balanced classes and BCL's own. In short training it is
-# worth 2 points and keeps the largest classes from being given up (docs/results/knobs.md).
+# The default of 1 is the Bayes rule for balanced classes and BCL's own; in short training a
+# stronger prior gives some of the larger classes up (docs/results/knobs.md).
 RCL_PAPER = Paper(rcl_settings, knobs={"la_tau": 1.3})
 """Of the rows of RCL's Table 1: the prior's strength that its authors' grid search found."""
 

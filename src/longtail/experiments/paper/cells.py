@@ -117,8 +117,8 @@ TABLE1 = PaperTable(
         "RCL's gain is claimed for BCL+RCL; the table itself has BCL+RCL (52.1) below SCL+RCL "
         "(52.2). It gives neither seeds nor spreads, and gaps of 0.1 to 0.3 points lie below the "
         "spread that seeds alone cause.",
-        "Every row's prior is as strong as the paper's grid search found (la_tau 1.3), and not as "
-        "longtail's default (1).",
+        "Under the common recipe every row's prior is as strong as the paper's grid search found "
+        "(la_tau 1.3), and not as longtail's default (1).",
         "The paper multiplies weak classes' features by a compression factor and does not say "
         "whether this table's rows have it. Ours have none.",
     ),
