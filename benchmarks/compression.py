@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from knobs import read_kept
+from knobs import by_seed, read_kept
 
 from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
@@ -111,7 +111,7 @@ def page() -> Iterator[str]:
 def rows_of(records: Sequence[Record], data: str) -> list[Row]:
     """A row for every reading that was trained, by the knob that says which it is."""
     return [
-        Row(named(reading), {r.seed: r for r in own})
+        Row(named(reading), by_seed(own))
         for reading in ("off", *READINGS)
         for own in [
             [r for r in records if r.data.name == data and r.knobs["compression"] == reading]

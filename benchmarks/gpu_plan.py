@@ -29,9 +29,8 @@ from results import Report, lines, read_report
 from small_budget import on_test, spread
 
 from longtail.errors import Interrupted
-from longtail.experiments.paper.cells import TABLE1
+from longtail.experiments.paper.cells import knobs_in_paper
 from longtail.methods import METHODS
-from longtail.methods.contrastive import RCL_PAPER
 from longtail.prior import GROUPS
 from longtail.record import Record, read_record
 
@@ -108,8 +107,7 @@ def row(file: Path, method: str, seed: int, *, device: str, epochs: int, work: P
     name = f"{file.stem}-{method}-s{seed}"
     words = ("-m", "longtail", "train", str(file), "--method", method, "--seed", str(seed))
     length = ("--epochs", str(epochs), "--device", device)
-    own = RCL_PAPER.knobs if method in {cell.method for cell in TABLE1.cells} else {}
-    knobs = tuple(f"--set={name}={value}" for name, value in own.items())
+    knobs = tuple(f"--set={name}={value}" for name, value in knobs_in_paper(method).items())
     end = ("--out", str(work / name), "--resume")
     return Task(name, (*words, *length, *knobs, *end), f"{name}/record.json")
 

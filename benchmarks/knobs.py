@@ -71,6 +71,7 @@ def half_size(dataset: Dataset, name: str) -> Dataset:
         test=halved(dataset.test),
         holdout=halved(dataset.holdout),
         discarded=None,
+        notes=(*dataset.notes, "Every 2 x 2 pixels were then averaged to one."),
         data_hash=pictures_hash(train.inputs),
     )
 
@@ -212,7 +213,7 @@ def value_cell(values: Mapping[str, float], name: str) -> str:
 def tuned_tables(data: str, tuned: Sequence[Record]) -> Iterator[str]:
     """Every row at its best setting, and every pair of them."""
     rows = [
-        Row(METHODS[method].title, {record.seed: record for record in of(tuned, data, method)})
+        Row(METHODS[method].title, by_seed(of(tuned, data, method)))
         for method in ROWS
         if of(tuned, data, method)
     ]
@@ -242,12 +243,25 @@ def la_tau_tables(records: Sequence[Record]) -> Iterator[str]:
 
 def strengths(data: str, records: Sequence[Record]) -> list[Row]:
     """A row for each method and strength."""
-    found: dict[str, dict[int, Record]] = {}
+    found: dict[str, list[Record]] = {}
     for method in ROWS:
         for record in of(records, data, method):
             label = f"{METHODS[method].title}, la_tau={record.knobs['la_tau']:g}"
-            found.setdefault(label, {})[record.seed] = record
-    return [Row(label, by_seed) for label, by_seed in found.items()]
+            found.setdefault(label, []).append(record)
+    return [Row(label, by_seed(own)) for label, own in found.items()]
+
+
+def by_seed(records: Sequence[Record]) -> dict[int, Record]:
+    """The runs of one row, which differ in their seeds alone.
+
+    Raises:
+        ValueError: they do not, as where a folder still has the runs of another choice.
+    """
+    found = {record.seed: record for record in records}
+    if len(found) < len(records) or any(r.knobs != records[0].knobs for r in records):
+        names = ", ".join(f"seed {r.seed} with {dict(r.knobs)}" for r in records)
+        raise ValueError(f"one row, and several runs of a seed or settings: {names}")
+    return found
 
 
 def keep_runs(out: Path) -> None:

@@ -22,14 +22,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from longtail.experiments.paper.cells import TABLE1
+from longtail.experiments.paper.cells import knobs_in_paper
 from longtail.methods import METHODS as ALL_METHODS
 from longtail.prior import GROUPS
 from longtail.record import Record, SplitMetrics, read_record
 
 METHODS = ("ce", "logit-adjustment", "bcl", "rcl", "bcl-rcl")
 TUNED_ON = ("ce", "logit-adjustment")  # no contrastive row is looked at while tuning
-RCLS_ROWS = {cell.method for cell in TABLE1.cells}
 DATASETS = ("cifar10-lt", "cifar100-lt")
 SEEDS = (0, 1)
 EPOCHS = 16
@@ -47,7 +46,7 @@ def job(
     rates = ["--set", f"lr={rate}", "--set", "schedule=cosine"]
     machine = ["--device", "cpu", "--threads", "1", "--eval-every", "2"]
     which = ["--method", method, "--seed", str(seed)]
-    prior = ["--set", "la_tau=1.3"] if method in RCLS_ROWS else []
+    prior = [w for k, v in knobs_in_paper(method).items() for w in ("--set", f"{k}={v}")]
     return [data, *which, *budget, *rates, *prior, *machine, *more, "--out", str(out)]
 
 

@@ -153,6 +153,19 @@ def test_a_file_that_is_no_grid_is_said_to_be_none(tmp_path, text):
         read_grid(tmp_path / "absent.yaml")
 
 
+def test_a_flag_goes_before_the_grids_precision_and_a_rows_own_before_both(data, capsys):
+    rows = "[ce, {method: rcl, precision: bf16}]"
+    text = f"{{data: {data}, methods: {rows}, seeds: 1, epochs: 1, backbone: mlp-w8, batch_size: 5"
+    Path("g.yaml").write_text(f"{text}, precision: bf16}}", encoding="utf-8")
+    wanted = as_grid({**read_grid(Path("g.yaml")), "precision": "fp32"})
+    assert [job.request.precision for job in jobs_of(wanted)] == ["fp32", "bf16"]
+    with contextlib.suppress(SystemExit):
+        dispatch(["bench", "g.yaml", "--precision", "fp32", "--device", "cpu", "--dry-run"])
+    typed = [line.split()[1] for line in capsys.readouterr().out.splitlines() if "waiting" in line]
+    tasks = plan_tasks(jobs_of(wanted, {"device": "cpu"}), Path("o"))
+    assert typed == [task.folder.name for task in tasks]
+
+
 def test_only_true_and_false_are_booleans_in_a_grid(tmp_path):
     text = "{compression: off, a: on, b: yes, c: No, d: true, e: False, f: trueness, g: 0.5, h: y}"
     (tmp_path / "g.yaml").write_text(f"set: {text}", encoding="utf-8")

@@ -16,6 +16,7 @@ from longtail.losses import contrastive_loss
 from longtail.training.decisions import decide
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import compression
 import end_to_end
 import knobs
 import measure
@@ -237,3 +238,38 @@ def test_half_the_side_averages_two_by_two_pixels():
 @pytest.mark.parametrize("path", sorted(GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_grid_of_ours_states_its_precision_and_so_is_the_same_on_every_machine(path):
     assert as_grid(read_grid(path)).precision in ("bf16", "fp32")
+
+
+def test_the_pages_of_kept_records_are_what_these_records_give():
+    kept = [knobs.read_kept(knobs.KEPT / name) for name in ("trials", "tuned", "la_tau")]
+    assert "\n".join(knobs.page(*kept)) + "\n" == knobs.PAGE.read_text(encoding="utf-8")
+    assert "\n".join(compression.page()) + "\n" == compression.PAGE.read_text(encoding="utf-8")
+    chosen = read_grid(knobs.tuned_path("cifar10-lt"))
+    assert knobs.tuned_grid("cifar10-lt", kept[0]) == chosen
+    assert as_grid(compression.grid(compression.KEPT / "search")).precision == "bf16"
+
+
+def test_a_row_gets_the_setting_that_is_best_on_the_hold_out_whatever_test_says():
+    trials = knobs.read_kept(knobs.KEPT / "trials")
+    assert knobs.all_tried("cifar10-lt", trials)
+    assert not knobs.all_tried("cifar10-lt", [*trials[1:], trials[1]])
+    assert not knobs.all_tried("cifar100-lt", trials)
+    worst = min(knobs.of(trials, "cifar10-lt", "rcl"), key=knobs.on_holdout)
+    lucky = replace(worst.metrics.test, balanced_accuracy=1.0)
+    good = replace(worst.metrics.holdout, balanced_accuracy=1.0)
+
+    def chosen(metrics):
+        changed = [replace(r, metrics=metrics) if r is worst else r for r in trials]
+        rows = knobs.tuned_grid("cifar10-lt", changed)["methods"]
+        return next(row["set"] for row in rows if row["method"] == "rcl")
+
+    assert chosen(replace(worst.metrics, test=lucky)) == {"la_tau": 1.0}
+    assert chosen(replace(worst.metrics, holdout=good)) == knobs.setting(worst)
+
+
+def test_two_runs_of_a_seed_or_two_settings_make_no_row():
+    one, two = knobs.of(knobs.read_kept(knobs.KEPT / "trials"), "cifar10-lt", "rcl")[:2]
+    assert knobs.by_seed([one, replace(one, seed=7)]).keys() == {100, 7}
+    for wrong in ([one, one], [one, replace(two, seed=7)]):
+        with pytest.raises(ValueError, match="several runs"):
+            knobs.by_seed(wrong)

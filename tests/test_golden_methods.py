@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from longtail.data.load import load_dataset
-from longtail.experiments.paper.cells import TABLE1
+from longtail.experiments.paper.cells import knobs_in_paper
 from longtail.methods import METHODS
-from longtail.methods.contrastive import RCL_PAPER
 from longtail.methods.resolve import resolve
 from longtail.recipe import DataInfo
 from longtail.training import loop
@@ -29,7 +28,7 @@ EPOCHS, STEPS = 5, 20
 GENTLE = {"lr": 0.001, "warmup": 0.0}
 """At usual rates the rounding of another processor would grow into other losses."""
 OWN = {"tau-norm": {"norm_tau": 1.0}}  # without a hold-out
-OWN |= {cell.method: RCL_PAPER.knobs for cell in TABLE1.cells}
+OWN |= {method: knobs_in_paper(method) for method in METHODS if knobs_in_paper(method)}
 
 
 def losses(method: str) -> list[float]:

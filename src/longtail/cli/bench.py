@@ -53,7 +53,9 @@ def bench(
     threads: Threads = None,
     gpus: Gpus = 0,
     device: Device = "auto",
-    precision: Annotated[Precision | None, typer.Option(help="As in `longtail train`.")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of every row that states none of its own.")
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(

@@ -22,7 +22,7 @@ _STRICT = {"extra": "forbid", "coerce_numbers_to_str": True}
 class Shared:
     """What a grid may say of every run, and a row of its own alone, as in `longtail.train`.
 
-    A grid that states its precision is the same experiment on every machine.
+    A grid that states a precision of bf16 or fp32 is the same experiment on every machine.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = _STRICT

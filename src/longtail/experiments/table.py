@@ -218,6 +218,7 @@ def _differing(records: Sequence[Record]) -> dict[str, list[str]]:
         "batch size": [str(r.settings["batch_size"]) for r in records],
         "backbone": [r.backbone for r in records],
         "recipe": [r.recipe for r in records],
+        "precision": [r.decisions.precision for r in records],
         "data": [r.data.hash[:16] for r in records],
         "hold-out": [str(r.data.holdout) for r in records],
         "numeric sources": [str(r.provenance.numeric_hash)[:12] for r in records],

@@ -9,7 +9,7 @@ from longtail.errors import DataError
 from longtail.experiments.job import Job, Task, plan_tasks
 from longtail.experiments.ledger import Entry
 from longtail.experiments.paper.budgets import Budget, refusal
-from longtail.experiments.paper.cells import Cell, PaperTable, by_dataset
+from longtail.experiments.paper.cells import Cell, PaperTable, by_dataset, knobs_in_paper
 from longtail.experiments.table import Row, compared
 from longtail.metrics.paired import RANKED_FROM, Paired, holm, paired_difference
 from longtail.metrics.pictures import PictureInterval, picture_interval
@@ -94,7 +94,7 @@ def jobs_for(
 def _request(cell: Cell, budget: Budget, seed: int, how: Mapping[str, Any]) -> Request:
     asked = {**budget.asks(cell.data), **how}
     # Each paper's own recipe has that paper's strength of the prior, BCL's among them.
-    of_table = {} if asked.get("recipe") == "paper" else cell.knobs
+    of_table = {} if asked.get("recipe") == "paper" else knobs_in_paper(cell.method)
     asked["knobs"] = {**asked.get("knobs", {}), **of_table}
     return Request(data=cell.data, method=cell.method, seed=seed, **asked)
 
