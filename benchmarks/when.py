@@ -16,7 +16,7 @@ from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
 from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
-from longtail.metrics import compare_all, first_confidence, smallest_difference
+from longtail.metrics import compare_all, first_confidence, seeds_needed, smallest_difference
 
 GRID = Path(__file__).with_name("grids") / "when.yaml"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "when-rcl-pays.md"
@@ -28,6 +28,7 @@ PAIRS = (
     ("BCL", "LC+SCL"),
 )
 MEASURES = {"balanced": "balanced_accuracy", "harmonic mean": "harmonic_mean_accuracy"}
+COULD = ("could be seen", "for 1 point")
 READING = PAGE.with_suffix("") / "reading.md"
 
 
@@ -113,16 +114,18 @@ def answers(
         for base in [values(rows, second, name)]
         if len(ours.keys() & base.keys()) > 1
     ]
-    yield f"| {axis} | difference | of | n | points [95 %] | p (Holm) | could be seen | |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"
+    head = [axis, "difference", "of", "n", "points [95 %]", "p (Holm)", *COULD, ""]
+    yield f"| {' | '.join(head)} |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"
     found = compare_all([(ours, base) for *_, ours, base in asked])
     level = first_confidence(found)
     for (title, first, second, measure, *_), each in zip(asked, found, strict=True):
         paired, p = each.paired, each.adjusted
         assert paired is not None
-        least = None
+        could = ["–", "–"]
         if p is not None and paired.std:
             least = smallest_difference(paired.std, paired.n, confidence=level)
+            could = [f"{least:.1f}", f"{seeds_needed(paired.std, 1.0, confidence=level):,}"]
         cells = [
             budget_of(title),
             f"{first} less {second}",
@@ -130,7 +133,7 @@ def answers(
             str(paired.n),
             difference(paired),
             "–" if p is None else f"{p:.2g}",
-            "–" if least is None else f"{least:.1f}",
+            *could,
             each.words,
         ]
         yield f"| {' | '.join(cells)} |"
@@ -138,7 +141,8 @@ def answers(
     yield (
         "Paired by seed, Student's interval; Holm over this table. 'Could be seen': the smallest "
         "true difference, in points, that so many seeds would show in four cases of five, given "
-        "how these differences vary and how many lines Holm corrects for."
+        "how these differences vary and how many lines Holm corrects for. 'For 1 point': the seeds "
+        "that a true difference of one point would take to be seen as often."
     )
     yield ""
 

@@ -455,6 +455,15 @@ MUTANTS: list[Mutant] = [
         ("+ z2 / 4))", "+ z2))", "the width of the interval"),
     ),
     *mutants(
+        "metrics/power.py",
+        "tests/test_metrics_power.py",
+        ("(1 - confidence) / 2, freedom", "1 - confidence, freedom", "a one-sided test"),
+        ("float(n - 1)", "float(n)", "a degree of freedom too many"),
+        ("- (1 - power))", "- power)", "misses for hits"),
+        ("lo=max(2, ceiling // 2)", "lo=ceiling", "seeds to the next power of two"),
+        ("power=power, confidence=confidence) <=", "confidence=confidence) <=", "power unused"),
+    ),
+    *mutants(
         "data/cut.py",
         "tests/test_cut.py",
         ("(-label / (num_classes - 1)", "(-label / num_classes", "the exponent's denominator"),

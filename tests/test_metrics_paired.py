@@ -22,6 +22,7 @@ from longtail.metrics import (
     is_ranked,
     paired_difference,
     paired_interval,
+    seeds_needed,
     sensitivity,
     shared_differences,
     smallest_difference,
@@ -146,7 +147,6 @@ def test_a_confidence_that_is_no_share_is_refused(confidence):
     for call in (
         lambda: paired_difference(OURS, BASE, confidence=confidence),
         lambda: bootstrap_interval(np.arange(10.0), confidence=confidence),
-        lambda: smallest_difference(1.0, 3, confidence=confidence),
     ):
         with pytest.raises(UsageError, match="confidence"):
             call()
@@ -212,46 +212,6 @@ def test_holm_refuses_what_is_no_p_value(broken):
         holm([0.5, broken])
 
 
-@pytest.mark.parametrize(("n", "power"), [(2, 0.8), (3, 0.8), (5, 0.5), (10, 0.95)])
-def test_the_smallest_difference_is_found_as_often_as_it_says(n, power):
-    true = smallest_difference(0.01, n, power=power)
-    drawn = np.random.default_rng(0).normal(true, 0.01, (20_000, n))
-    found = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
-    assert found == pytest.approx(power, abs=0.01)
-
-
-def test_the_smallest_difference_scales_and_tends_to_the_normal_one():
-    assert smallest_difference(3.0, 4) == pytest.approx(3 * smallest_difference(1.0, 4))
-    normal = (stats.norm.isf(0.025) + stats.norm.isf(0.2)) / np.sqrt(10_000)
-    assert smallest_difference(1.0, 10_000) == pytest.approx(normal, rel=1e-3)
-    assert smallest_difference(0.0, 3) == 0.0
-
-
-@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
-def test_more_seeds_show_smaller_differences_in_every_corner(confidence):
-    for power in (0.6, 0.999):
-        shown = [
-            smallest_difference(1.0, n, power=power, confidence=confidence)
-            for n in (2, 3, 4, 10, 100, 1000)
-        ]
-        assert shown == sorted(shown, reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error", "named"),
-    [
-        ({"std": -1.0}, DataError, "deviation is -1"),
-        ({"std": np.nan}, DataError, "deviation is nan"),
-        ({"n": 1}, UsageError, "n is 1"),
-        ({"power": 0.05}, UsageError, "power is 0.05"),
-        ({"power": 1.0}, UsageError, "power is 1.0"),
-    ],
-)
-def test_a_design_that_cannot_be_is_refused(wrong, error, named):
-    with pytest.raises(error, match=named):
-        smallest_difference(**{"std": 1.0, "n": 3} | wrong)
-
-
 @pytest.mark.parametrize(
     ("paired", "adjusted_p", "words"),
     [
@@ -301,6 +261,7 @@ def test_what_seeds_could_have_shown():
     assert could.seeds == 3
     assert could.deviation == pytest.approx(deviation)
     assert could.least == pytest.approx(smallest_difference(deviation, 3, confidence=0.975))
+    assert could.seeds_for(0.25) == seeds_needed(deviation, 0.25, confidence=0.975)
     assert sensitivity(compare_all([({0: 0.1}, nothing)])) is None
 
 

@@ -182,7 +182,8 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
         yield (
             f"Differences vary by {could.deviation:.1f} points from seed to seed: {could.seeds} "
             f"seeds would show a true difference of {could.least:.1f} points in four cases of five "
-            "after Holm's correction, and smaller ones mostly go unseen."
+            "after Holm's correction, and smaller ones mostly go unseen. A difference of 1 point "
+            f"would take about {could.seeds_for(1.0):,} seeds."
         )
 
 

@@ -42,7 +42,6 @@ from longtail.metrics.paired import (
     is_ranked,
     paired_difference,
     shared_differences,
-    smallest_difference,
     spread,
     verdict,
 )
@@ -52,6 +51,7 @@ from longtail.metrics.pictures import (
     picture_interval,
     telling,
 )
+from longtail.metrics.power import seeds_needed, smallest_difference
 from longtail.metrics.prior_shift import (
     EstimatedPrior,
     ShiftedPrior,
@@ -110,6 +110,7 @@ __all__ = [
     "picture_interval",
     "precision",
     "reliability",
+    "seeds_needed",
     "sensitivity",
     "shared_differences",
     "shifted_priors",

@@ -4,14 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from longtail.metrics.paired import (
-    RANKED_FROM,
-    Paired,
-    holm,
-    paired_difference,
-    smallest_difference,
-    verdict,
-)
+from longtail.metrics.paired import RANKED_FROM, Paired, holm, paired_difference, verdict
+from longtail.metrics.power import seeds_needed, smallest_difference
 
 _LEVEL = 0.05
 
@@ -45,11 +39,17 @@ class Sensitivity(NamedTuple):
         deviation: typical standard deviation of a difference from seed to seed.
         seeds: the fewest that any tested comparison has.
         least: the true difference that so many seeds find in four cases of five after Holm.
+        confidence: at which Holm judges the first of them.
     """
 
     deviation: float
     seeds: int
     least: float
+    confidence: float
+
+    def seeds_for(self, difference: float) -> int:
+        """About how many seeds find a true difference, above 0, as often."""
+        return seeds_needed(self.deviation, difference, confidence=self.confidence)
 
 
 def compare_all(pairs: Sequence[tuple[BySeed, BySeed]]) -> list[Comparison]:
@@ -82,5 +82,6 @@ def sensitivity(found: Sequence[Comparison]) -> Sensitivity | None:
         return None
     deviation = math.sqrt(sum((pair.std or 0) ** 2 for pair in tested) / len(tested))
     seeds = min(pair.n for pair in tested)
-    least = smallest_difference(deviation, seeds, confidence=first_confidence(found))
-    return Sensitivity(deviation, seeds, least)
+    level = first_confidence(found)
+    least = smallest_difference(deviation, seeds, confidence=level)
+    return Sensitivity(deviation, seeds, least, level)
