@@ -6,25 +6,26 @@
     longtail bench benchmarks/grids/tuned-cifar10-lt.yaml --out runs/knobs/tuned --threads 1
     longtail bench benchmarks/grids/tuned-cifar100-lt.yaml --out runs/knobs/tuned --threads 1
     longtail bench benchmarks/grids/la_tau.yaml --out runs/knobs/la_tau --threads 1
+    longtail bench benchmarks/grids/curves.yaml --out runs/knobs/curves --threads 1
     python benchmarks/knobs.py page --out runs/knobs        # docs/results/knobs.md
 
 A quarter of the pixels is a third of the time, and pays for seeds. Every row has the same number of
 settings, one knob off the paper's value at a time, with a seed that no table has, judged on
-pictures that the cut threw away. What is best there is trained again on other seeds, and so is the
-one knob that turned out to matter. Test decides nothing. `page` without --out writes the page again
-from the records that are kept.
+pictures that the cut threw away. What is best there is trained again on other seeds; so is the one
+knob that turned out to matter, and every row over a longer budget with it. Test decides nothing.
+`page` without --out writes the page again from the records that are kept.
 """
 
 import argparse
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from when import MEASURES, answers, cell
+from when import MEASURES, PAIRS, answers, cell, curves
 
 from longtail.data.archive import write_archive
 from longtail.data.dataset import Dataset, Split
@@ -34,21 +35,27 @@ from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import find_runs, survey, verified
-from longtail.experiments.table import Row, short_revision
+from longtail.experiments.table import Row, short_revision, shown, tested
 from longtail.methods import METHODS
 from longtail.methods.contrastive import RCL_PAPER
 from longtail.methods.resolve import knobs_of
 from longtail.record import Record
 
 HOLDOUTS = {"cifar10-lt": "discarded:200", "cifar100-lt": "discarded:20"}
+# Where the first three seeds said that five would show a difference of one point.
+SEEDS = {"cifar10-lt": 3, "cifar100-lt": 5}
 ROWS = ("logit-adjustment", "scl", "bcl", "rcl", "bcl-rcl")
 START = "as in RCL's paper"
+GROUPS = ("many", "medium", "few")
 VARIED = ("la_tau", "temperature", "contrastive_weight")
 GRIDS = Path(__file__).with_name("grids")
 TRIALS = GRIDS / "knobs.yaml"
 LA_TAU = GRIDS / "la_tau.yaml"
+CURVES = GRIDS / "curves.yaml"
+BY_MEAN = "RCL by class mean"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "knobs.md"
 KEPT = PAGE.with_suffix("")
+FOLDERS = ("trials", "tuned", "la_tau", "curves")
 
 
 def write_data(out: Path) -> None:
@@ -90,7 +97,8 @@ def tuned_grid(data: str, trials: Sequence[Record]) -> dict[str, Any]:
         {"method": method, "set": dict(setting(max(of(trials, data, method), key=on_holdout)))}
         for method in ROWS
     ]
-    return {**read_grid(TRIALS), "data": f"runs/knobs/{data}-16px.npz", "methods": rows, "seeds": 3}
+    own = {"data": f"runs/knobs/{data}-16px.npz", "methods": rows, "seeds": SEEDS[data]}
+    return {**read_grid(TRIALS), **own}
 
 
 def all_tried(data: str, trials: Sequence[Record]) -> bool:
@@ -106,7 +114,7 @@ def all_tried(data: str, trials: Sequence[Record]) -> bool:
 def of(records: Sequence[Record], data: str, method: str) -> list[Record]:
     """A row's runs on some data, the paper's knobs first, so that of equals they win."""
     own = [r for r in records if r.data.name == f"{data}-16px" and r.method == method]
-    return sorted(own, key=lambda record: (len(setting(record)), record.seed))
+    return sorted(own, key=lambda r: (len(setting(r)), worded(setting(r)), r.seed))
 
 
 def setting(record: Record) -> Mapping[str, Any]:
@@ -132,21 +140,26 @@ def read_kept(folder: Path) -> list[Record]:
 
 
 def page(
-    trials: Sequence[Record], tuned: Sequence[Record], la_tau: Sequence[Record]
+    trials: Sequence[Record],
+    tuned: Sequence[Record],
+    la_tau: Sequence[Record],
+    longer: Sequence[Record],
 ) -> Iterator[str]:
     """The results as Markdown."""
-    first = trials[0]
-    revisions = sorted({short_revision(record) for record in (*trials, *tuned, *la_tau)})
+    records = (*trials, *tuned, *la_tau, *longer)
     yield "# Which knobs decide, and does RCL pay once every row is tuned?"
     yield ""
     yield (
         "CIFAR-LT, imbalance 100, every 2 x 2 pixels averaged to 16 x 16; the largest class gives "
         "4 % of its training pictures to the hold-out, the others what the cut threw away. "
-        "ResNet-8, "
-        f"{first.settings['epochs']} epochs of batches of {first.settings['batch_size']}, SGD with "
-        f"a cosine from {first.settings['lr']}, everything else the common recipe. The last epoch "
-        f"counts. {first.provenance.hardware.cpu}, one thread a run; {first.decisions.precision}; "
-        f"torch {first.provenance.versions['torch']}; revisions {', '.join(revisions)}."
+        f"ResNet-8, {either(r.settings['epochs'] for r in records)} epochs of batches of "
+        f"{either(r.settings['batch_size'] for r in records)}, SGD with a cosine from "
+        f"{either(r.settings['lr'] for r in records)}, everything else the common recipe. The last "
+        f"epoch counts. {either(r.provenance.hardware.cpu for r in records)}, "
+        f"{either(r.decisions.threads for r in records)} thread a run; "
+        f"{either(r.decisions.precision for r in records)}; torch "
+        f"{either(r.provenance.versions['torch'] for r in records)}; revisions "
+        f"{', '.join(sorted({short_revision(r) for r in records}))}."
     )
     yield ""
     yield from (KEPT / "reading.md").read_text(encoding="utf-8").splitlines()
@@ -164,9 +177,19 @@ def page(
     yield "## la_tau alone, on test"
     yield ""
     yield from la_tau_tables(la_tau)
+    yield "## Every row with la_tau 1 over longer training, on test"
+    yield ""
+    for data in HOLDOUTS:
+        if any(record.data.name == f"{data}-16px" for record in longer):
+            yield from curve_tables(data, longer)
     yield "## Commands"
     yield ""
-    yield from (__doc__ or "").splitlines()[2:9]
+    yield from (__doc__ or "").splitlines()[2:10]
+
+
+def either(values: Iterable[Any]) -> str:
+    """What the runs have in common, or all that they have."""
+    return " or ".join(map(str, sorted(set(values))))
 
 
 def trials_tables(data: str, trials: Sequence[Record]) -> Iterator[str]:
@@ -177,7 +200,11 @@ def trials_tables(data: str, trials: Sequence[Record]) -> Iterator[str]:
             method: {worded(setting(r)): on_holdout(r, name) for r in records}
             for method, records in rows.items()
         }
-        yield from trials_table(f"{data}, {measure}", found)
+        if any(value for values in found.values() for value in values.values()):
+            yield from trials_table(f"{data}, {measure}", found)
+        else:
+            yield f"{data}, {measure}: 0 in every run."
+            yield ""
     seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in trials}))
     yield (
         f"Per cent on the hold-out, seed {seeds}; a row's best in bold. The hold-out has 2,000 "
@@ -217,38 +244,82 @@ def tuned_tables(data: str, tuned: Sequence[Record]) -> Iterator[str]:
         for method in ROWS
         if of(tuned, data, method)
     ]
-    yield f"| {data} | set | {' | '.join(MEASURES)} |"
-    yield f"| --- | --- |{' ---: |' * len(MEASURES)}"
+    yield from heading(data, "set")
     for row in rows:
         chosen = worded(setting(next(iter(row.records.values()))))
-        yield f"| {row.label} | {chosen} | {' | '.join(cell(row, m) for m in MEASURES.values())} |"
+        yield f"| {row.label} | {chosen} | {' | '.join(cells_of(row))} |"
     yield ""
     yield from answers({data: rows}, axis="data")
 
 
 def la_tau_tables(records: Sequence[Record]) -> Iterator[str]:
     """Two strengths of the classifier's prior, and what the difference is worth."""
-    tables = {data: strengths(data, records) for data in HOLDOUTS}
-    yield f"| data | row | {' | '.join(MEASURES)} |"
-    yield f"| --- | --- |{' ---: |' * len(MEASURES)}"
-    for data, rows in tables.items():
+    tables = {
+        f"{data} at {epochs} epochs": rows_of(own, strength)
+        for data in HOLDOUTS
+        for epochs, own in budgets(data, records).items()
+    }
+    yield from heading("data", "row")
+    for title, rows in tables.items():
         for row in rows:
-            cells = [cell(row, name) for name in MEASURES.values()]
-            yield f"| {data} | {row.label} | {' | '.join(cells)} |"
+            yield f"| {title} | {row.label} | {' | '.join(cells_of(row))} |"
     yield ""
-    titles = dict.fromkeys(row.label.partition(",")[0] for row in tables["cifar10-lt"])
+    titles = dict.fromkeys(row.label.partition(",")[0] for row in next(iter(tables.values())))
     pairs = [(f"{title}, la_tau=1", f"{title}, la_tau=1.3") for title in titles]
     yield from answers(tables, pairs, "data")
 
 
-def strengths(data: str, records: Sequence[Record]) -> list[Row]:
-    """A row for each method and strength."""
-    found: dict[str, list[Record]] = {}
+def heading(*names: str) -> Iterator[str]:
+    """The head of a table whose rows end in `cells_of`."""
+    columns = [*MEASURES, *GROUPS, "classes at 0"]
+    yield f"| {' | '.join([*names, *columns])} |"
+    yield f"|{' --- |' * len(names)}{' ---: |' * len(columns)}"
+
+
+def cells_of(row: Row) -> list[str]:
+    """What a row reached, where it did, and in how many classes it never did, run by run."""
+    return [
+        *(cell(row, name) for name in MEASURES.values()),
+        *(shown(list(row.values(group).values())) for group in GROUPS),
+        ", ".join(str(tested(record).zero_classes) for record in row.records.values()),
+    ]
+
+
+def curve_tables(data: str, records: Sequence[Record]) -> Iterator[str]:
+    """Every row at every budget, and every pair of them."""
+    tables = {
+        f"{data}, {epochs} epochs": rows_of(own, reading)
+        for epochs, own in budgets(data, records).items()
+    }
+    for measure, name in MEASURES.items():
+        yield from curves(f"{data}, {measure}", name, tables)
+    yield from answers(tables, [*PAIRS, (BY_MEAN, "RCL")])
+
+
+def budgets(data: str, records: Sequence[Record]) -> dict[int, list[Record]]:
+    """The runs on some data by their length in epochs, in the order of the rows."""
+    found: dict[int, list[Record]] = {}
     for method in ROWS:
         for record in of(records, data, method):
-            label = f"{METHODS[method].title}, la_tau={record.knobs['la_tau']:g}"
-            found.setdefault(label, []).append(record)
-    return [Row(label, by_seed(own)) for label, own in found.items()]
+            found.setdefault(record.settings["epochs"], []).append(record)
+    return dict(sorted(found.items()))
+
+
+def rows_of(records: Sequence[Record], label: Callable[[Record], str]) -> list[Row]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(label(record), []).append(record)
+    return [Row(name, by_seed(own)) for name, own in found.items()]
+
+
+def strength(record: Record) -> str:
+    return f"{METHODS[record.method].title}, la_tau={record.knobs['la_tau']:g}"
+
+
+def reading(record: Record) -> str:
+    """A row's name, which says whether RCL counts a class by its sum or by its mean."""
+    by_mean = record.method == "rcl" and record.knobs["class_average"]
+    return BY_MEAN if by_mean else METHODS[record.method].title
 
 
 def by_seed(records: Sequence[Record]) -> dict[int, Record]:
@@ -267,10 +338,16 @@ def by_seed(records: Sequence[Record]) -> dict[int, Record]:
 def keep_runs(out: Path) -> None:
     """Copy what the page needs of the runs, and say what cannot be."""
     tuned = [path for path in map(tuned_path, HOLDOUTS) if path.exists()]
-    grids = [(TRIALS, "trials"), *((path, "tuned") for path in tuned), (LA_TAU, "la_tau")]
+    grids = [
+        (TRIALS, "trials"),
+        *((path, "tuned") for path in tuned),
+        (LA_TAU, "la_tau"),
+        (CURVES, "curves"),
+    ]
     for grid, name in grids:
         tasks = list(plan_tasks(jobs_of(as_grid(read_grid(grid))), out / name))
-        found = survey(tasks, out / name, also=[out / "tuned"], accept_source=True)
+        also = [folder / each for folder in (out, KEPT) for each in FOLDERS]
+        found = survey(tasks, out / name, also=also, accept_source=True)
         for problem in keep(found, KEPT / name):
             print(problem)
 
@@ -297,7 +374,7 @@ def main() -> None:
     else:
         if out is not None:
             keep_runs(out)
-        lines = page(*(read_kept(KEPT / name) for name in ("trials", "tuned", "la_tau")))
+        lines = page(*(read_kept(KEPT / name) for name in FOLDERS))
         PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
