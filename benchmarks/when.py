@@ -15,8 +15,8 @@ from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
-from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
-from longtail.metrics import compare_all, first_confidence, seeds_needed, smallest_difference
+from longtail.experiments.table import Row, about, difference, short_revision, shown, tables_of
+from longtail.metrics import Sensitivity, compare_all, first_confidence, smallest_difference
 
 GRID = Path(__file__).with_name("grids") / "when.yaml"
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "when-rcl-pays.md"
@@ -125,7 +125,8 @@ def answers(
         could = ["–", "–"]
         if p is not None and paired.std:
             least = smallest_difference(paired.std, paired.n, confidence=level)
-            could = [f"{least:.1f}", f"{seeds_needed(paired.std, 1.0, confidence=level):,}"]
+            found_by = Sensitivity(paired.std, paired.n, least, level)
+            could = [f"{least:.1f}", about(found_by.seeds_for(1.0))]
         cells = [
             budget_of(title),
             f"{first} less {second}",
@@ -139,10 +140,11 @@ def answers(
         yield f"| {' | '.join(cells)} |"
     yield ""
     yield (
-        "Paired by seed, Student's interval; Holm over this table. 'Could be seen': the smallest "
-        "true difference, in points, that so many seeds would show in four cases of five, given "
-        "how these differences vary and how many lines Holm corrects for. 'For 1 point': the seeds "
-        "that a true difference of one point would take to be seen as often."
+        "Paired by seed, Student's interval; Holm over this table, whose runs other tables may "
+        "share. 'Could be seen': the smallest true difference, in points, that so many seeds would "
+        "show in four cases of five, given how these differences vary and how many lines Holm "
+        "corrects for. 'For 1 point': the seeds that a true difference of one point would take to "
+        "be seen as often. Both trust a deviation that three seeds know only within several times."
     )
     yield ""
 

@@ -269,6 +269,7 @@ def test_a_row_gets_the_setting_that_is_best_on_the_hold_out_whatever_test_says(
 def test_two_runs_of_a_seed_or_two_settings_make_no_row():
     one, two = knobs.of(knobs.read_kept(knobs.KEPT / "trials"), "cifar10-lt", "rcl")[:2]
     assert knobs.by_seed([one, replace(one, seed=7)]).keys() == {100, 7}
-    for wrong in ([one, one], [one, replace(two, seed=7)]):
+    longer = replace(one, seed=7, settings={**one.settings, "epochs": 16})
+    for wrong in ([one, one], [one, replace(two, seed=7)], [one, longer]):
         with pytest.raises(ValueError, match="several runs"):
             knobs.by_seed(wrong)

@@ -14,7 +14,12 @@ import scipy.stats
 
 import report_runs
 from longtail.errors import CheckpointError, printable
-from longtail.metrics import expected_calibration_error, paired_interval, picture_difference
+from longtail.metrics import (
+    expected_calibration_error,
+    paired_interval,
+    picture_difference,
+    seeds_needed,
+)
 from longtail.record import read_predictions, read_record
 from longtail.report.comparison import comparison
 from longtail.report.comparison.compared import compared
@@ -119,6 +124,13 @@ def test_differences_are_a_paired_t_test_with_holm(runs, page):
         words = page.column("differences-seeds", "it is")[row]
         assert (words == "better") == better
         assert better or words.startswith("no evidence")
+
+
+def test_the_seeds_for_one_point_are_of_one_point(runs, page):
+    gaps = [100 * np.subtract(values(runs, m), values(runs, "ce")) for m in ("rcl", "bcl")]
+    deviation = float(np.sqrt(np.mean([gap.var(ddof=1) for gap in gaps])))
+    wanted = max(3, seeds_needed(deviation, 1.0, confidence=0.975))
+    assert f"A difference of 1 point would take about {wanted:,} seeds." in page.text
 
 
 def test_one_seed_ranks_nothing(runs):

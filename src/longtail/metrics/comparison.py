@@ -48,8 +48,12 @@ class Sensitivity(NamedTuple):
     confidence: float
 
     def seeds_for(self, difference: float) -> int:
-        """About how many seeds find a true difference, above 0, as often."""
-        return seeds_needed(self.deviation, difference, confidence=self.confidence)
+        """About how many seeds find a true difference, above 0, as often, and are ranked.
+
+        The deviation is taken for the true one, though few seeds may be off by several times.
+        """
+        found = seeds_needed(self.deviation, difference, confidence=self.confidence)
+        return max(RANKED_FROM, found)
 
 
 def compare_all(pairs: Sequence[tuple[BySeed, BySeed]]) -> list[Comparison]:
