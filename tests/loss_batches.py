@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from longtail.losses import contrastive as contrastive_module
-from longtail.losses import streaming
 from longtail.losses.catalogue import BETA, DIVERSITY_FACTOR, Loss, LossEntry
 from longtail.losses.kernels import KERNELS
+from longtail.losses.streaming import blocks
 from references import contrastive, experts, logit, metric
 
 WAYS = ("plain", "streamed", "streamed in small blocks")
@@ -149,8 +149,5 @@ def computed(way: str) -> Iterator[None]:
         patch.setattr(contrastive_module, "choose_kernel", lambda name, contrast: kernel)
         if "small" in way:
             # Ragged blocks of the usual batches; the first products are kept, later ones are not.
-            patch.setattr(streaming, "BLOCK_ROWS", 3)
-            patch.setattr(streaming, "KEPT_PRODUCTS", 18)
-            patch.setattr(streaming, "BLOCK_SCORES", 8)
-            patch.setattr(streaming, "BLOCK_COLUMNS", 3)
+            patch.setattr(blocks, "ON_CPU", blocks.Sizes(3, 18, 3, 8, 6))
         yield

@@ -36,6 +36,9 @@ LOSSES = "tests/test_losses_contract.py tests/test_losses_contrastive.py tests/t
 LOGIT = "tests/test_losses_logit.py tests/test_losses_contract.py"
 METRIC = "tests/test_losses_metric.py tests/test_losses_contract.py"
 EXPERTS = "tests/test_losses_experts.py tests/test_losses_contract.py"
+STREAMING = (
+    "tests/test_losses_streaming.py tests/test_losses_contract.py -k 'streaming or streamed'"
+)
 INPUT = "tests/test_losses_input.py"
 PRIOR = "tests/test_prior.py"
 KEYED = "tests/test_keyed.py -k 'not known_values'"  # pinned values alone would see any change
@@ -113,54 +116,90 @@ MUTANTS: list[Mutant] = [
         ("torch.where(same_class, scores + c", "torch.where(~same_class, scores + c", "own weight"),
     ),
     *mutants(
-        "losses/streaming.py",
-        f"{LOSSES} tests/test_losses_streaming.py",
+        "losses/streaming/sides.py",
+        STREAMING,
         ("cold = c.temperature**-0.5\n    size", "cold = 1.0\n    size", "temperature dropped"),
-        (
-            "(c.share * normaliser).sum() - _",
-            "(c.share * normaliser).sum() + _",
-            "attraction's sign",
-        ),
-        (
-            ".sub_(keys).mul_(weight[block])",
-            ".mul_(weight[block])",
-            "an anchor attracted to itself",
-        ),
-        ("scores.fill_diagonal_(-torch.inf)", "pass", "self kept as a key"),
-        ("pull + pull.T, sides", "2 * pull, sides", "within a block one direction taken twice"),
-        (
-            "if sides.alike and first != second:\n            _add",
-            "if False:\n            _add",
-            "half",
-        ),
-        (
-            "blocks[number if sides.alike else 0 :]",
-            "blocks[number:]",
-            "unlike sides: half the pairs",
-        ),
         ("if c.key_scale is not c.anchor_scale", "if False", "keys scaled as anchors are"),
-        (
-            "(top - complete[block]).exp_()",
-            "(top - here).exp_()",
-            "features forgotten in the shares of prototypes",
-        ),
-        ("gradients.prototypes.addmm_(pull.T", "gradients.prototypes.addmm_(0 * pull.T", "no pull"),
-        ("pull_sum * size, alpha=-1", "pull_sum * size", "prototypes pushed away"),
-        (
-            "gradients.keys[block].sub_(mates)",
-            "gradients.keys[block].add_(mates)",
-            "mates repelled",
-        ),
         (
             "along = torch.where(length > EPSILON, along, 0.0)",
             "along = 0 * along",
             "lengthened rows",
         ),
+    ),
+    *mutants(
+        "losses/streaming/attraction.py",
+        STREAMING,
+        ("together - weight @", "together - 0 * weight @", "an anchor attracted to itself"),
+        ("addcmul_(itself, times", "addcmul_(itself, 0 * times", "and pulled there"),
+        ("-times * class_weight", "times * class_weight", "mates repelled"),
+        ("sides.keys, 2.0)", "sides.keys, 1.0)", "pulled as an anchor, not as a key"),
+    ),
+    *mutants(
+        "losses/streaming/features.py",
+        STREAMING,
+        ("return 1 / c.temperature <= LARGEST_PRODUCT", "return True", "exponentials overflow"),
+        ("longest.square() <= LARGEST_PRODUCT", "True", "those of scaled rows too"),
+        ("return 1 / c.temperature <= LARGEST_PRODUCT", "return False", "the slow way for all"),
+        ("exponentials.fill_diagonal_(0)", "exponentials", "mutual: self kept as a key"),
+        ("scores.fill_diagonal_(-torch.inf)", "scores", "directed: self kept as a key"),
+        (".addr_(here[1], anchors[second])", "", "one direction forgotten in the gradient"),
+        (
+            "            if first != second:\n                total",
+            "            if False:\n                total",
+            "half",
+        ),
+        ("for keys in every)", "for keys in every[:1])", "the first block of keys alone"),
+        ("(self.c.share.log() - normaliser).exp_()", "self.c.share / normaliser.exp()", "0 * inf"),
         (
             "c.own_weight[anchors, None])",
             "c.own_weight[anchors, None], value=0)",
             "own weight lost",
         ),
+    ),
+    *mutants(
+        "losses/streaming/prototypes.py",
+        STREAMING,
+        (
+            "(top - normaliser).exp_()",
+            "(top - softmax.log_sum).exp_()",
+            "features forgotten in the shares of prototypes",
+        ),
+        ("zip(softmax.tops, blocks(", "zip([softmax.tops[-1]] * len(softmax.tops), blocks(", "top"),
+        ("torch.maximum(top, scores.amax(0))", "scores.amax(0)", "an earlier block's top lowered"),
+        ("for top, block in reversed(every)", "for top, block in every", "scores written over"),
+        ("reversed(list(blocks(block.stop", "iter(list(blocks(block.stop", "and within a block"),
+        ("block.stop * anchors <= block.start *", "anchors <= block.stop *", "no copy"),
+        ("beta=0 if shared else 1", "beta=1", "scores added to the gradient"),
+        ("wanted.zero_()", "pass", "memory not cleared"),
+        ("len(normaliser) <= dim:", "len(normaliser) <= 2 * dim:", "more scores than memory"),
+        (
+            "add(pull, -anchors.positive_weight)",
+            "add(pull, anchors.positive_weight)",
+            "pushed away",
+        ),
+        (
+            "attraction += anchors.positive_weight @",
+            "attraction += 0 * anchors.positive_weight @",
+            "prototypes no positives",
+        ),
+        ("if wanted is not None and c.normalize", "if False", "lengthened prototypes"),
+        ("values.where(self.met, 0)", "values", "own weight at another's place"),
+    ),
+    *mutants(
+        "losses/streaming/blocks.py",
+        STREAMING,
+        ("self._room -= block.numel()", "pass", "room without end"),
+        ("self._held.pop((", "self._held.get((", "what is written over is held on"),
+    ),
+    *mutants(
+        "losses/streaming/kernel.py",
+        STREAMING,
+        (
+            "c.share @ normaliser - attracted",
+            "c.share @ normaliser + attracted",
+            "attraction's sign",
+        ),
+        ("upstream != 1:", "False:", "a factor forgotten"),
         ("ctx.gradients = None", "pass", "a second backward multiplies the first's"),
         (
             "if torch.is_grad_enabled():\n            return",
@@ -389,11 +428,11 @@ MUTANTS: list[Mutant] = [
         "keyed.py",
         KEYED,
         ("zlib.crc32(part.encode())", "len(part)", "purposes of one length share a key"),
-        ("(folded.to(offset.device) * 3 +", "(folded.to(offset.device) * 2 +", "keys that collide"),
+        ("_mix((folded * 3 +", "_mix((folded * 2 +", "keys that collide"),
         ("for part in parts:", "for part in sorted(parts, key=str):", "order of parts is lost"),
         (
-            "_mix((folded.to(offset.device) * 3 + _mix((offset + _GOLDEN) & _MASK)) & _MASK)",
-            "(folded.to(offset.device) + offset) & _MASK",
+            "_mix((folded * 3 + _mix((number + _GOLDEN) & _MASK)) & _MASK)",
+            "(folded + number) & _MASK",
             "parts added up instead of mixed",
         ),
         (
@@ -412,11 +451,8 @@ MUTANTS: list[Mutant] = [
             "all draws of a key alike",
         ),
         ("key.unsqueeze(-1), ", "key.unsqueeze(-1), key.numel(), ", "draws depend on the batch"),
-        (
-            "if isinstance(value, Tensor) else torch.tensor(value)) & _MASK",
-            "if isinstance(value, Tensor) else torch.tensor(value))",
-            "parts beyond 32 bits",
-        ),
+        ("_mix(key & _MASK)", "_mix(key)", "keys beyond 32 bits"),
+        ("_mix((number + _GOLDEN) & _MASK)", "_mix(number + _GOLDEN)", "parts beyond 32 bits"),
     ),
     *mutants(
         "keyed.py",
@@ -431,10 +467,23 @@ MUTANTS: list[Mutant] = [
     ),
     *mutants(
         "metrics/confusion.py",
-        "tests/test_metrics.py",
+        "tests/test_metrics.py tests/test_metrics_ranking.py",
         ("true * num_classes + predicted", "predicted * num_classes + true", "rows and columns"),
-        ("totals = confusion.sum(axis=1)", "totals = confusion.sum(axis=0)", "recall as precision"),
-        ("np.where(totals > 0, shares, np.nan)", "shares", "an absent class at 0"),
+        (
+            "np.diagonal(confusion), confusion.sum(axis=1)",
+            "np.diagonal(confusion), confusion.sum(axis=0)",
+            "recall as precision",
+        ),
+        (
+            "np.diagonal(confusion), confusion.sum(axis=0)",
+            "np.diagonal(confusion), confusion.sum(axis=1)",
+            "precision as recall",
+        ),
+        (
+            "np.where(totals > 0, hits / np.maximum(totals, 1), np.nan)",
+            "hits / np.maximum(totals, 1)",
+            "an absent class at 0",
+        ),
         (
             "np.trace(confusion) / confusion.sum()",
             "np.trace(confusion) / len(confusion)",
@@ -449,8 +498,17 @@ MUTANTS: list[Mutant] = [
     ),
     *mutants(
         "metrics/intervals.py",
-        "tests/test_metrics.py",
-        ("(1 + confidence) / 2", "confidence", "a one-sided interval"),
+        "tests/test_metrics.py tests/test_metrics_paired.py",
+        (
+            "z2 = NormalDist().inv_cdf((1 + confidence) / 2)",
+            "z2 = NormalDist().inv_cdf(confidence)",
+            "a one-sided interval",
+        ),
+        (
+            "z = NormalDist().inv_cdf((1 + confidence) / 2)",
+            "z = NormalDist().inv_cdf(confidence)",
+            "of a difference too",
+        ),
         ("centre = k + z2 / 2", "centre = k + z2", "the centre of the interval"),
         ("+ z2 / 4))", "+ z2))", "the width of the interval"),
     ),

@@ -7,7 +7,8 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtail.errors import UsageError
-from longtail.losses import contrastive_loss, streaming
+from longtail.losses import contrastive_loss
+from longtail.losses.streaming import blocks, features
 
 
 def problem(n: int, d: int, c: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -29,29 +30,98 @@ def value_and_grads(kernel: str, dtype: torch.dtype, n: int, d: int, c: int, **k
     return value.detach(), *torch.autograd.grad(value, (features, prototypes))
 
 
-@pytest.mark.parametrize("scale_on", [None, "both", "keys"])
-@pytest.mark.parametrize("class_average", [False, True])
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)], ids=str
-)
-def test_many_blocks_equal_the_plain_kernel(dtype, tolerance, class_average, scale_on):
-    knobs = {"class_average": class_average}
-    if scale_on:
-        scale = torch.linspace(0.2, 1.5, 30, dtype=dtype)
-        knobs |= {"class_scale": scale, "scale_on": scale_on}
+CASES = {
+    "short rows": {"class_average": True},
+    "short rows, not averaged": {},
+    "scores too large for exponentials": {"class_average": True, "temperature": 0.01},
+    "short rows, scaled": {"class_average": True, "scale_on": "both"},
+    "long rows, scaled": {"class_average": True, "scale_on": "both", "temperature": 0.01},
+    "keys scaled": {"class_average": True, "scale_on": "keys"},
+    "rows as they are": {"class_average": True, "normalize": False},
+}
+
+
+def knobs_of(case: str, classes: int, dtype: torch.dtype) -> dict:
+    knobs = CASES[case]
+    scale = torch.linspace(0.2, 1.5, classes, dtype=dtype)
+    return knobs | ({"class_scale": scale} if "scale_on" in knobs else {})
+
+
+def assert_kernels_agree(dtype: torch.dtype, n: int, d: int, c: int, case: str) -> None:
     plain, streamed = (
-        value_and_grads(kernel, dtype, 1100, 24, 30, **knobs) for kernel in ("plain", "streamed")
+        value_and_grads(kernel, dtype, n, d, c, **knobs_of(case, c, dtype))
+        for kernel in ("plain", "streamed")
     )
+    tolerance = {torch.float64: 1e-10, torch.float32: 1e-5}[dtype]
     for a, b in zip(streamed, plain, strict=True):
         # Relative to the largest entry: gradients of single entries cancel down to any size.
         assert (a - b).abs().max() <= tolerance * b.abs().max()
 
 
-def test_products_that_are_not_kept_are_taken_again(monkeypatch):
-    expected = value_and_grads("streamed", torch.float64, 1100, 8, 5)
-    monkeypatch.setattr(streaming, "KEPT_PRODUCTS", 0)
-    for a, b in zip(value_and_grads("streamed", torch.float64, 1100, 8, 5), expected, strict=True):
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_many_blocks_equal_the_plain_kernel(dtype, case):
+    assert_kernels_agree(dtype, 1100, 24, 30, case)
+
+
+@pytest.mark.parametrize("n", [40, 64, 65], ids=lambda n: f"{n} rows of 64")
+@pytest.mark.parametrize("classes", [7, 300])
+def test_scores_that_wait_in_the_memory_of_the_gradient(monkeypatch, classes, n):
+    monkeypatch.setattr(blocks, "ON_CPU", blocks.Sizes(16, 1 << 20, 48, 1 << 20, 500))
+    assert_kernels_agree(torch.float64, n, 64, classes, "short rows")
+
+
+def test_memory_is_filled_before_it_is_read(monkeypatch):
+    """New memory may hold anything; here it holds no numbers."""
+    empty = Tensor.new_empty
+    monkeypatch.setattr(Tensor, "new_empty", lambda *a, **k: empty(*a, **k).fill_(torch.nan))
+    for n in (40, 100):
+        assert_kernels_agree(torch.float64, n, 64, 7, "short rows")
+
+
+def test_prototypes_may_lie_in_memory_in_any_order():
+    features, labels, prototypes, _ = problem(6, 8, 4)
+    turned = prototypes.detach().T.contiguous().T.requires_grad_()
+    found = [
+        torch.autograd.grad(contrastive_loss(features, labels, p, kernel="streamed"), p)[0]
+        for p in (prototypes, turned)
+    ]
+    assert_close(*found, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", ["short rows", "keys scaled"])
+def test_scores_that_are_not_kept_are_taken_again(monkeypatch, case):
+    knobs = knobs_of(case, 5, torch.float64)
+    expected = value_and_grads("streamed", torch.float64, 1100, 8, 5, **knobs)
+    monkeypatch.setattr(blocks, "ON_CPU", blocks.ON_CPU._replace(kept_scores=0))
+    found = value_and_grads("streamed", torch.float64, 1100, 8, 5, **knobs)
+    for a, b in zip(found, expected, strict=True):
         assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_exponentials_serve_both_directions_where_that_is_safe(monkeypatch, case):
+    taken = []
+    monkeypatch.setattr(features.Mutual, "_pairs", lambda self: taken.append(self) or iter(()))
+    value_and_grads("streamed", torch.float64, 20, 4, 5, **knobs_of(case, 5, torch.float64))
+    assert bool(taken) == case.startswith("short rows")
+
+
+def test_blocks_are_held_while_there_is_room():
+    taken = []
+
+    def take(first: slice, second: slice) -> Tensor:
+        taken.append((first.start, second.start))
+        return torch.full((2, 3), float(len(taken)))
+
+    one, two, three = slice(0, 2), slice(2, 4), slice(4, 6)
+    kept = blocks.Kept(take, room=12)
+    for second in (one, two, three, one, three):
+        kept(one, second)
+    assert taken == [(0, 0), (0, 2), (0, 4), (0, 4)]
+    assert kept.pop(one, one)[0, 0] == 1
+    assert kept.pop(one, one)[0, 0] == 5  # handed out for good
+    assert kept.pop(one, three)[0, 0] == 6
 
 
 class LargestTensor(TorchDispatchMode):
@@ -76,13 +146,11 @@ def largest_tensor(kernel: str, n: int, c: int) -> int:
 
 
 def test_no_tensor_grows_with_rows_times_keys(monkeypatch):
-    monkeypatch.setattr(streaming, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(streaming, "BLOCK_SCORES", 64 * 64)
-    monkeypatch.setattr(streaming, "KEPT_PRODUCTS", 64 * 64)
-    assert largest_tensor("plain", 600, 900) >= 600 * 900
+    monkeypatch.setattr(blocks, "ON_CPU", blocks.Sizes(64, 64 * 64, 1024, 64 * 64, 64 * 64))
+    assert largest_tensor("plain", 300, 450) >= 300 * 450
     # A block, or the rows themselves; four times both makes four times the rows at most.
-    assert largest_tensor("streamed", 600, 900) <= 64 * 64
-    assert largest_tensor("streamed", 2400, 3600) <= 4 * 64 * 64
+    assert largest_tensor("streamed", 300, 450) <= 64 * 64
+    assert largest_tensor("streamed", 1200, 1800) <= 4 * 64 * 64
 
 
 @pytest.mark.parametrize("fixed", [(), (0,), (1,)], ids=str)

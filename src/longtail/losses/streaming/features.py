@@ -1,0 +1,135 @@
+"""The features as keys: their part of the normaliser, and its gradient.
+
+Scores are needed for the normaliser and again for its gradient. As many as fit into a fixed budget
+are kept in between, the others are taken again.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from longtail.losses.instances import Contrast
+from longtail.losses.streaming.blocks import Kept, blocks, sizes
+from longtail.losses.streaming.sides import Gradients, Sides
+
+LARGEST_PRODUCT = 40.0
+"""Its exponential, and that of minus it, are far from the ends of float32's range."""
+
+
+class Features(Protocol):
+    """One way to take the features as keys."""
+
+    def normaliser(self) -> Tensor:
+        """Log of the sum over the features as keys, [n]; minus infinity without any key."""
+
+    def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
+        """Add that of the mean normaliser through the features, given the complete one; once."""
+
+
+def features_as_keys(c: Contrast, sides: Sides) -> Features:
+    """The quicker way where it is safe."""
+    return Mutual(c, sides) if sides.alike and _short(c, sides) else Directed(c, sides)
+
+
+def _short(c: Contrast, sides: Sides) -> bool:
+    if c.normalize and c.anchor_scale is None:
+        return 1 / c.temperature <= LARGEST_PRODUCT
+    if sides.anchors.device.type != "cpu":
+        return False  # not known without waiting for it
+    longest = torch.linalg.vector_norm(sides.anchors, dim=1).max()
+    return bool(longest.square() <= LARGEST_PRODUCT)
+
+
+class Mutual:
+    """For anchors that are the keys, and short: a block of exponentials serves both directions.
+
+    The exponential of a product and its class's own weight is the same for (i, k) and (k, i), and
+    can neither overflow nor vanish; so sums over keys are products with what the keys weigh.
+    """
+
+    def __init__(self, c: Contrast, sides: Sides) -> None:
+        self.c = c
+        self.rows = sides.anchors
+        self.key_weight = c.key_weight.exp()[c.labels]
+        self._exponentials = Kept(self._take, sizes(self.rows).kept_scores)
+
+    def normaliser(self) -> Tensor:
+        """See `Features`."""
+        total = torch.zeros_like(self.key_weight)
+        for first, second in self._pairs():
+            exponentials = self._exponentials(first, second)
+            total[first].addmv_(exponentials, self.key_weight[second])
+            if first != second:
+                total[second].addmv_(exponentials.T, self.key_weight[first])
+        return total.log_()
+
+    def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
+        """See `Features`; the blocks held become their gradient."""
+        keys = self.key_weight
+        # By logarithms, for an anchor without a share or any key: 0 * inf is no number.
+        anchors = (self.c.share.log() - normaliser).exp_()
+        for first, second in self._pairs():
+            pull = self._exponentials.pop(first, second)
+            for part in blocks(len(pull), sizes(pull).pulled_scores // pull.shape[1]):
+                here = anchors[first][part], keys[first][part]
+                pull[part].mul_(torch.outer(here[0], keys[second]).addr_(here[1], anchors[second]))
+            gradients.anchors[first].addmm_(pull, self.rows[second])
+            if first != second:
+                gradients.anchors[second].addmm_(pull.T, self.rows[first])
+
+    def _pairs(self) -> Iterator[tuple[slice, slice]]:
+        """Every two blocks once, in whichever order."""
+        every = list(blocks(len(self.rows), sizes(self.rows).rows))
+        for number, first in enumerate(every):
+            for second in every[number:]:
+                yield first, second
+
+    def _take(self, first: slice, second: slice) -> Tensor:
+        scores = self.rows[first] @ self.rows[second].T
+        _add_own_weight(self.c, scores, first, second)
+        exponentials = scores.exp_()
+        return exponentials.fill_diagonal_(0) if first == second else exponentials
+
+
+class Directed:
+    """For any anchors and keys: scores of their own in each direction, safe at any size."""
+
+    def __init__(self, c: Contrast, sides: Sides) -> None:
+        self.c = c
+        self.sides = sides
+        self._scores = Kept(self._take, sizes(sides.anchors).kept_scores)
+
+    def normaliser(self) -> Tensor:
+        """See `Features`."""
+        total = torch.full_like(self.c.share, -torch.inf)
+        for anchors, keys in self._pairs():
+            here = torch.logsumexp(self._scores(anchors, keys), 1)
+            total[anchors] = torch.logaddexp(total[anchors], here)
+        return total
+
+    def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
+        """See `Features`; the blocks held become their gradient."""
+        for anchors, keys in self._pairs():
+            scores = self._scores.pop(anchors, keys)
+            pull = scores.sub_(normaliser[anchors, None]).exp_()
+            pull.mul_(self.c.share[anchors, None])
+            gradients.anchors[anchors].addmm_(pull, self.sides.keys[keys])
+            gradients.keys[keys].addmm_(pull.T, self.sides.anchors[anchors])
+
+    def _pairs(self) -> Iterator[tuple[slice, slice]]:
+        every = list(blocks(len(self.sides.anchors), sizes(self.sides.anchors).rows))
+        return ((anchors, keys) for anchors in every for keys in every)
+
+    def _take(self, anchors: slice, keys: slice) -> Tensor:
+        scores = self.sides.anchors[anchors] @ self.sides.keys[keys].T
+        scores += self.c.key_weight[self.c.labels[keys]]
+        _add_own_weight(self.c, scores, anchors, keys)
+        return scores.fill_diagonal_(-torch.inf) if anchors == keys else scores
+
+
+def _add_own_weight(c: Contrast, scores: Tensor, anchors: slice, keys: slice) -> None:
+    if c.own_weight is not None:
+        same_class = c.labels[anchors, None] == c.labels[keys]
+        scores.addcmul_(same_class.to(scores.dtype), c.own_weight[anchors, None])
