@@ -131,6 +131,14 @@ def test_the_same_key_is_the_same_draw_and_order_matters(parts):
     assert fold(0, *parts) != fold(0, *parts, 0)
 
 
+@given(parts=st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=4))
+@settings(max_examples=50, derandomize=True, deadline=None)
+def test_a_number_is_the_same_part_as_a_tensor_of_it(parts):
+    tensors = [torch.tensor(part) for part in parts]
+    assert fold(*parts) == fold(*tensors) == fold(parts[0], *tensors[1:])
+    assert fold(*parts).dtype == torch.int64
+
+
 def test_the_global_stream_is_left_alone():
     before = torch.get_rng_state()
     key = fold(1, MANY, "x")

@@ -17,11 +17,12 @@ _MASK = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9  # odd, from the golden ratio: spreads consecutive integers over 32 bits
 
 
-def _mix(x: Tensor) -> Tensor:
+def _mix(x: Tensor | int) -> Tensor | int:
     """A bijection of 32-bit integers in which each input bit flips each output bit half the time.
 
     Two rounds of xor-shift and multiply; the constants are those of C. Wellons' search for
-    low-bias 32-bit hashes ("lowbias32", 2018).
+    low-bias 32-bit hashes ("lowbias32", 2018). A number stays a number: an operation on a tensor of
+    one costs microseconds, and on an accelerator a copy.
     """
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK
     x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK
@@ -38,13 +39,14 @@ def fold(key: Tensor | int, *parts: Tensor | int | str) -> Tensor:
     Returns:
         int64 tensor of the broadcast shape, values in [0, 2**32).
     """
-    folded = _mix(_as_key(key))
+    folded = _mix(key & _MASK)
     for part in parts:
         number = zlib.crc32(part.encode()) if isinstance(part, str) else part
-        offset = _as_key(number).to(folded.device) if isinstance(number, int) else _as_key(number)
+        if isinstance(folded, Tensor) and isinstance(number, Tensor):
+            folded = folded.to(number.device)
         # Adding a constant before mixing makes (0, 0) differ from (0); order of parts matters.
-        folded = _mix((folded.to(offset.device) * 3 + _mix((offset + _GOLDEN) & _MASK)) & _MASK)
-    return folded
+        folded = _mix((folded * 3 + _mix((number + _GOLDEN) & _MASK)) & _MASK)
+    return folded if isinstance(folded, Tensor) else torch.tensor(folded)
 
 
 def uniform(key: Tensor, draws: int) -> Tensor:
@@ -75,7 +77,3 @@ def permutation(key: Tensor, size: int) -> Tensor:
 def _bits(key: Tensor, draws: int) -> Tensor:
     """`draws` independent 32-bit values a key."""
     return fold(key.unsqueeze(-1), torch.arange(draws, device=key.device))
-
-
-def _as_key(value: Tensor | int) -> Tensor:
-    return (value if isinstance(value, Tensor) else torch.tensor(value)) & _MASK

@@ -115,13 +115,19 @@ def _augmented(
     if kind == "vector":
         samples = normalise(samples, statistics)
     in_parts = samples.device.type == "cpu" and kind != "vector"
-    size = _PART if in_parts else len(samples)
-    views = []
+    numbers: dict[Role, list[int]] = {}
     for number, role in roles:
-        view, own = view_for(kind, role), fold(keys, number)
-        parts = zip(torch.split(samples, size), torch.split(own, size), strict=True)
-        views.append(torch.cat([view(*part) for part in parts]))
-    return views
+        numbers.setdefault(role, []).append(number)
+    views: dict[int, Tensor] = {}
+    for role, its in numbers.items():
+        # Views of one role are made in one go: small batches are spent on launching operations.
+        own = torch.cat([fold(keys, number) for number in its])
+        repeated = torch.cat([samples] * len(its))
+        size = _PART if in_parts else len(own)
+        parts = zip(torch.split(repeated, size), torch.split(own, size), strict=True)
+        made = torch.cat([view_for(kind, role)(*part) for part in parts])
+        views |= dict(zip(its, torch.split(made, len(samples)), strict=True))
+    return [views[number] for number in sorted(views)]
 
 
 def _finished(views: Tensor, statistics: Normalisation) -> Tensor:

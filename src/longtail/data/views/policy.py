@@ -1,5 +1,7 @@
 """AutoAugment's CIFAR-10 policy (Cubuk et al. 2019, arXiv 1805.09501, Table 7)."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -88,13 +90,20 @@ def draw(key: Tensor, step: int, policy: Tensor) -> tuple[Tensor, Tensor]:
         int64 [b], an index into `OPERATIONS` or its length where the operation is not applied;
         float32 [b], the level with its sign.
     """
-    table = torch.tensor([[_NAMES.index(s[step][0]), s[step][2]] for s in CIFAR10])
-    chance = torch.tensor([s[step][1] for s in CIFAR10], device=key.device)[policy]
-    operation, magnitude = table.to(key.device)[policy].unbind(1)
+    operations, magnitudes, chances = _table(step, key.device)
+    operation, magnitude, chance = operations[policy], magnitudes[policy], chances[policy]
     applied, direction = keyed.uniform(keyed.fold(key, "step", step), 2).unbind(1)
     signed = operation < _NAMES.index(UNSIGNED[0])
     level = magnitude * torch.where(signed & (direction < 0.5), -1 / 9, 1 / 9)
     return torch.where(applied < chance, operation, len(OPERATIONS)), level
+
+
+@functools.lru_cache(maxsize=8)
+def _table(step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Operations, magnitudes and probabilities of a step of each sub-policy, copied once."""
+    names, chances, magnitudes = zip(*(steps[step] for steps in CIFAR10), strict=True)
+    operations = torch.tensor([_NAMES.index(name) for name in names], device=device)
+    return operations, torch.tensor(magnitudes, device=device), torch.tensor(chances, device=device)
 
 
 def auto_augment(images: Tensor, key: Tensor) -> Tensor:
