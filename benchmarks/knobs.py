@@ -184,7 +184,7 @@ def page(
     yield "## la_tau alone, on test"
     yield ""
     yield from la_tau_tables(la_tau)
-    yield "## Every row with la_tau 1 over longer training, on test"
+    yield "## Rows with la_tau 1 over longer training, on test"
     yield ""
     for data in HOLDOUTS:
         if any(record.data.name == f"{data}-16px" for record in longer):
@@ -336,9 +336,9 @@ def by_seed(records: Sequence[Record]) -> dict[int, Record]:
         ValueError: they do not, as where a folder still has the runs of another choice.
     """
     found = {record.seed: record for record in records}
-    settings = {str((dict(r.knobs), r.settings)) for r in records}
-    if len(found) < len(records) or len(settings) > 1:
-        names = ", ".join(f"seed {r.seed} with {dict(r.knobs)}" for r in records)
+    mixed = any((r.knobs, r.settings) != (records[0].knobs, records[0].settings) for r in records)
+    if len(found) < len(records) or mixed:
+        names = ", ".join(f"seed {r.seed} with {dict(r.knobs)}, {r.settings}" for r in records)
         raise ValueError(f"one row, and several runs of a seed or settings: {names}")
     return found
 

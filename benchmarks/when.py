@@ -15,7 +15,7 @@ from longtail.experiments.grid import as_grid, jobs_of, read_grid
 from longtail.experiments.job import plan_tasks
 from longtail.experiments.kept import keep
 from longtail.experiments.ledger import Entry, survey
-from longtail.experiments.table import Row, about, difference, short_revision, shown, tables_of
+from longtail.experiments.table import Row, difference, short_revision, shown, tables_of
 from longtail.metrics import Sensitivity, compare_all, first_confidence, smallest_difference
 
 GRID = Path(__file__).with_name("grids") / "when.yaml"
@@ -126,7 +126,7 @@ def answers(
         if p is not None and paired.std:
             least = smallest_difference(paired.std, paired.n, confidence=level)
             found_by = Sensitivity(paired.std, paired.n, least, level)
-            could = [f"{least:.1f}", about(found_by.seeds_for(1.0))]
+            could = [f"{least:.1f}", f"{found_by.seeds_for(1.0):,}"]
         cells = [
             budget_of(title),
             f"{first} less {second}",

@@ -25,6 +25,7 @@ import performance_page
 import results
 import startup
 import step
+import when
 
 GRIDS = Path(knobs.__file__).with_name("grids")
 
@@ -244,6 +245,8 @@ def test_the_pages_of_kept_records_are_what_these_records_give():
     kept = [knobs.read_kept(knobs.KEPT / name) for name in knobs.FOLDERS]
     assert "\n".join(knobs.page(*kept)) + "\n" == knobs.PAGE.read_text(encoding="utf-8")
     assert "\n".join(compression.page()) + "\n" == compression.PAGE.read_text(encoding="utf-8")
+    curves = when.page(when.entries_of([when.PAGE.with_suffix("")]))
+    assert "\n".join(curves) + "\n" == when.PAGE.read_text(encoding="utf-8")
     for data in knobs.HOLDOUTS:
         assert knobs.tuned_grid(data, kept[0]) == read_grid(knobs.tuned_path(data))
     assert as_grid(compression.grid(compression.KEPT / "search")).precision == "bf16"

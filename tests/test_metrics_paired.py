@@ -263,6 +263,8 @@ def test_what_seeds_could_have_shown():
     assert could.least == pytest.approx(smallest_difference(deviation, 3, confidence=0.975))
     assert could.seeds_for(0.25) == seeds_needed(deviation, 0.25, confidence=0.975) > RANKED_FROM
     assert seeds_needed(deviation, 10.0, confidence=0.975) < could.seeds_for(10.0) == RANKED_FROM
+    many = seeds_needed(deviation, 0.01, confidence=0.975)
+    assert could.seeds_for(0.01) == round(many, 2 - len(str(many))) != many
     assert sensitivity(compare_all([({0: 0.1}, nothing)])) is None
 
 

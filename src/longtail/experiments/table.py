@@ -137,15 +137,6 @@ def shown(values: Sequence[float]) -> str:
     return f"{numbers.mean:.1f}" + ("" if numbers.std is None else f" ± {numbers.std:.1f}")
 
 
-def about(count: int) -> str:
-    """Two digits, which is more than a deviation of few seeds knows.
-
-    >>> about(7), about(1448)
-    ('7', '1,400')
-    """
-    return f"{float(f'{count:.2g}'):,.0f}"
-
-
 def compared_text(row: Row) -> str:
     """A row's difference from the baseline, and over how many seeds where not all of its own."""
     if row.paired is None:
@@ -192,7 +183,7 @@ def footnotes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
             f"Differences vary by {could.deviation:.1f} points from seed to seed: {could.seeds} "
             f"seeds would show a true difference of {could.least:.1f} points in four cases of five "
             "after Holm's correction, and smaller ones mostly go unseen. A difference of 1 point "
-            f"would take about {about(could.seeds_for(1.0))} seeds."
+            f"would take about {could.seeds_for(1.0):,} seeds."
         )
 
 

@@ -50,10 +50,11 @@ class Sensitivity(NamedTuple):
     def seeds_for(self, difference: float) -> int:
         """About how many seeds find a true difference, above 0, as often, and are ranked.
 
-        The deviation is taken for the true one, though few seeds may be off by several times.
+        The deviation is taken for the true one, though few seeds may be off by several times; so
+        the number has two digits.
         """
         found = seeds_needed(self.deviation, difference, confidence=self.confidence)
-        return max(RANKED_FROM, found)
+        return max(RANKED_FROM, int(float(f"{found:.2g}")))
 
 
 def compare_all(pairs: Sequence[tuple[BySeed, BySeed]]) -> list[Comparison]:
