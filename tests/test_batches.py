@@ -353,3 +353,16 @@ def test_a_gpu_makes_the_same_views_however_many_at_once(monkeypatch, kind, make
     for one, other in zip(batches(split, kind, device=device), together, strict=True):
         assert one.views.device == one.labels.device == device
         assert torch.equal(one.views, other.views)
+
+
+def test_views_of_one_role_come_in_the_places_of_their_numbers():
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randint(0, 256, (5, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    roles = ("contrastive", "weak", "contrastive")
+    statistics = Normalisation((0.5,) * 3, (0.25,) * 3)
+    knobs = {"kind": "photo", "statistics": statistics, "seed": 1, "epoch": 2}
+    made = make_views(samples, torch.arange(5), roles=roles, **knobs)
+    keys = fold(1, "view", 2, torch.arange(5))
+    for number, role in enumerate(roles):
+        alone = view_for("photo", role)(samples, fold(keys, number))
+        assert torch.equal(made[number], normalise(alone, statistics))

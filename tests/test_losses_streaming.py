@@ -1,5 +1,8 @@
 """The streamed kernel at sizes of several blocks, and what it promises beyond its values."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
@@ -37,13 +40,15 @@ CASES = {
     "short rows, scaled": {"class_average": True, "scale_on": "both"},
     "long rows, scaled": {"class_average": True, "scale_on": "both", "temperature": 0.01},
     "keys scaled": {"class_average": True, "scale_on": "keys"},
+    "long by their scale alone": {"scale_on": "both", "temperature": 0.026},
     "rows as they are": {"class_average": True, "normalize": False},
+    "rows as they are, keys scaled": {"scale_on": "keys", "normalize": False},
 }
 
 
 def knobs_of(case: str, classes: int, dtype: torch.dtype) -> dict:
     knobs = CASES[case]
-    scale = torch.linspace(0.2, 1.5, classes, dtype=dtype)
+    scale = torch.linspace(1.5, 0.2, classes, dtype=dtype)
     return knobs | ({"class_scale": scale} if "scale_on" in knobs else {})
 
 
@@ -115,13 +120,43 @@ def test_blocks_are_held_while_there_is_room():
         return torch.full((2, 3), float(len(taken)))
 
     one, two, three = slice(0, 2), slice(2, 4), slice(4, 6)
-    kept = blocks.Kept(take, room=12)
+    kept = blocks.Kept(room=12)
     for second in (one, two, three, one, three):
-        kept(one, second)
+        kept.get(take, one, second)
     assert taken == [(0, 0), (0, 2), (0, 4), (0, 4)]
-    assert kept.pop(one, one)[0, 0] == 1
-    assert kept.pop(one, one)[0, 0] == 5  # handed out for good
-    assert kept.pop(one, three)[0, 0] == 6
+    assert kept.pop(take, one, one)[0, 0] == 1
+    assert kept.pop(take, one, one)[0, 0] == 5  # handed out for good
+    assert kept.pop(take, one, three)[0, 0] == 6
+
+
+@pytest.mark.parametrize("case", ["short rows", "keys scaled"])
+@pytest.mark.parametrize("grad", [True, False])
+def test_nothing_outlives_the_call(monkeypatch, case, grad):
+    """Scores that only the collector of circles would free are held for a long time."""
+    held = []
+    for way in (features.Mutual, features.Directed):
+        usual = way.normaliser
+        watched = lambda self, usual=usual: held.append(weakref.ref(self)) or usual(self)  # noqa: E731
+        monkeypatch.setattr(way, "normaliser", watched)
+    gc.disable()
+    try:
+        inputs = problem(20, 4, 5)
+        with torch.set_grad_enabled(grad):
+            contrastive_loss(*inputs[:3], **knobs_of(case, 5, torch.float64), kernel="streamed")
+        assert [reference() for reference in held] == [None]
+    finally:
+        gc.enable()
+
+
+def test_counts_of_any_size_overflow_nothing():
+    generator = torch.Generator().manual_seed(0)
+    rows = 1 + 0.01 * torch.randn(2500, 8, generator=generator)
+    labels = torch.randint(0, 3, (2500,), generator=generator)
+    knobs = {"class_counts": torch.full((3,), 2**62), "temperature": 0.025}
+    streamed, plain = (
+        contrastive_loss(rows, labels, kernel=kernel, **knobs) for kernel in ("streamed", "plain")
+    )
+    assert_close(streamed, plain, rtol=1e-5, atol=0)
 
 
 class LargestTensor(TorchDispatchMode):

@@ -120,13 +120,13 @@ def _augmented(
         numbers.setdefault(role, []).append(number)
     views: dict[int, Tensor] = {}
     for role, its in numbers.items():
-        # Views of one role are made in one go: small batches are spent on launching operations.
+        # A CPU makes those of one role in one go, for small batches are spent on calls.
         own = torch.cat([fold(keys, number) for number in its])
         repeated = torch.cat([samples] * len(its))
-        size = _PART if in_parts else len(own)
+        size = _PART if in_parts else len(samples)
         parts = zip(torch.split(repeated, size), torch.split(own, size), strict=True)
         made = torch.cat([view_for(kind, role)(*part) for part in parts])
-        views |= dict(zip(its, torch.split(made, len(samples)), strict=True))
+        views |= dict(zip(its, torch.tensor_split(made, len(its)), strict=True))
     return [views[number] for number in sorted(views)]
 
 

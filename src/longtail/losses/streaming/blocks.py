@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+Make = Callable[[slice, slice], Tensor]
+"""(rows, columns) -> their block."""
+
 
 class Sizes(NamedTuple):
     """What is held at a time; a score is 4 bytes in float32.
@@ -48,25 +51,28 @@ def blocks(length: int, size: int) -> Iterator[slice]:
 
 
 class Kept:
-    """Blocks by where they begin: made when first asked for, and held while there is room."""
+    """Blocks by where they begin: made when first asked for, and held while there is room.
 
-    def __init__(self, make: Callable[[slice, slice], Tensor], room: int) -> None:
-        self._make = make
+    What makes them comes with every call: held here, it would hold this in turn, and the blocks
+    would wait for Python to look for such circles.
+    """
+
+    def __init__(self, room: int) -> None:
         self._room = room
         self._held: dict[tuple[int, int], Tensor] = {}
 
-    def __call__(self, first: slice, second: slice) -> Tensor:
+    def get(self, make: Make, first: slice, second: slice) -> Tensor:
         """The block, to be read."""
         place = (first.start, second.start)
         if place in self._held:
             return self._held[place]
-        block = self._make(first, second)
+        block = make(first, second)
         if block.numel() <= self._room:
             self._room -= block.numel()
             self._held[place] = block
         return block
 
-    def pop(self, first: slice, second: slice) -> Tensor:
+    def pop(self, make: Make, first: slice, second: slice) -> Tensor:
         """The block to do with as one likes: it is not held any longer."""
         held = self._held.pop((first.start, second.start), None)
-        return self._make(first, second) if held is None else held
+        return make(first, second) if held is None else held

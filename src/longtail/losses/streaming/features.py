@@ -28,9 +28,10 @@ class Features(Protocol):
         """Add that of the mean normaliser through the features, given the complete one; once."""
 
 
-def features_as_keys(c: Contrast, sides: Sides) -> Features:
-    """The quicker way where it is safe."""
-    return Mutual(c, sides) if sides.alike and _short(c, sides) else Directed(c, sides)
+def features_as_keys(c: Contrast, sides: Sides, differentiable: bool) -> Features:
+    """The quicker way where it is safe; nothing is kept where no gradient will be asked for."""
+    way = Mutual if sides.alike and _short(c, sides) else Directed
+    return way(c, sides, Kept(sizes(sides.anchors).kept_scores if differentiable else 0))
 
 
 def _short(c: Contrast, sides: Sides) -> bool:
@@ -47,31 +48,38 @@ class Mutual:
 
     The exponential of a product and its class's own weight is the same for (i, k) and (k, i), and
     can neither overflow nor vanish; so sums over keys are products with what the keys weigh.
+
+    Args:
+        c: the batch.
+        sides: its rows.
+        kept: exponentials, none yet.
     """
 
-    def __init__(self, c: Contrast, sides: Sides) -> None:
+    def __init__(self, c: Contrast, sides: Sides, kept: Kept) -> None:
         self.c = c
         self.rows = sides.anchors
-        self.key_weight = c.key_weight.exp()[c.labels]
-        self._exponentials = Kept(self._take, sizes(self.rows).kept_scores)
+        # In parts of the heaviest, for counts may be of any size.
+        self.heaviest = c.key_weight.max()
+        self.key_weight = (c.key_weight - self.heaviest).exp_()[c.labels]
+        self.kept = kept
 
     def normaliser(self) -> Tensor:
         """See `Features`."""
         total = torch.zeros_like(self.key_weight)
         for first, second in self._pairs():
-            exponentials = self._exponentials(first, second)
+            exponentials = self.kept.get(self._take, first, second)
             total[first].addmv_(exponentials, self.key_weight[second])
             if first != second:
                 total[second].addmv_(exponentials.T, self.key_weight[first])
-        return total.log_()
+        return total.log_().add_(self.heaviest)
 
     def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
         """See `Features`; the blocks held become their gradient."""
         keys = self.key_weight
         # By logarithms, for an anchor without a share or any key: 0 * inf is no number.
-        anchors = (self.c.share.log() - normaliser).exp_()
+        anchors = (self.c.share.log() + self.heaviest - normaliser).exp_()
         for first, second in self._pairs():
-            pull = self._exponentials.pop(first, second)
+            pull = self.kept.pop(self._take, first, second)
             for part in blocks(len(pull), sizes(pull).pulled_scores // pull.shape[1]):
                 here = anchors[first][part], keys[first][part]
                 pull[part].mul_(torch.outer(here[0], keys[second]).addr_(here[1], anchors[second]))
@@ -94,25 +102,33 @@ class Mutual:
 
 
 class Directed:
-    """For any anchors and keys: scores of their own in each direction, safe at any size."""
+    """For any anchors and keys: scores of their own in each direction, safe at any size.
 
-    def __init__(self, c: Contrast, sides: Sides) -> None:
+    So it takes every product of two features twice, even where the sides are alike.
+
+    Args:
+        c: the batch.
+        sides: its rows.
+        kept: scores, none yet.
+    """
+
+    def __init__(self, c: Contrast, sides: Sides, kept: Kept) -> None:
         self.c = c
         self.sides = sides
-        self._scores = Kept(self._take, sizes(sides.anchors).kept_scores)
+        self.kept = kept
 
     def normaliser(self) -> Tensor:
         """See `Features`."""
         total = torch.full_like(self.c.share, -torch.inf)
         for anchors, keys in self._pairs():
-            here = torch.logsumexp(self._scores(anchors, keys), 1)
+            here = torch.logsumexp(self.kept.get(self._take, anchors, keys), 1)
             total[anchors] = torch.logaddexp(total[anchors], here)
         return total
 
     def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
         """See `Features`; the blocks held become their gradient."""
         for anchors, keys in self._pairs():
-            scores = self._scores.pop(anchors, keys)
+            scores = self.kept.pop(self._take, anchors, keys)
             pull = scores.sub_(normaliser[anchors, None]).exp_()
             pull.mul_(self.c.share[anchors, None])
             gradients.anchors[anchors].addmm_(pull, self.sides.keys[keys])

@@ -60,7 +60,7 @@ def value_and_gradients(
     """The sum and its gradients in features and prototypes; None where none is asked for."""
     sides = make_sides(c)
     attracted, gradients = attraction(c, sides, differentiable)
-    features = features_as_keys(c, sides)
+    features = features_as_keys(c, sides, differentiable)
     normaliser = features.normaliser()
     if gradients is not None and prototypes_too and c.prototypes is not None:
         gradients = gradients._replace(prototypes=c.prototypes.new_empty(c.prototypes.shape))

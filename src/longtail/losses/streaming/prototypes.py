@@ -78,30 +78,32 @@ def over_prototypes(
     prototypes = Prototypes(c.prototypes, sides.prototype_size, c.key_weight)
     complete, attraction = torch.empty_like(normaliser), normaliser.new_zeros(())
     wanted = None if gradients is None else gradients.prototypes
-    for part, memory in _parts(prototypes, normaliser, wanted):
+    # Few anchors: as columns of scores they have room in the gradient's rows.
+    shared = wanted is not None and len(normaliser) <= wanted.shape[1]
+    if wanted is not None and not shared:
+        wanted.zero_()
+    for part, memory in _parts(prototypes, normaliser, wanted if shared else None):
         anchors = _some(c, sides, part)
         softmax = _softmax(anchors, prototypes, memory)
         complete[part] = torch.logaddexp(normaliser[part], softmax.log_sum)
         attraction += anchors.positive_weight @ softmax.own_product
         if gradients is not None:
             d_anchors = gradients.anchors[part]
-            _add_gradient(anchors, prototypes, softmax, complete[part], d_anchors, wanted)
+            _add_gradient(anchors, prototypes, softmax, complete[part], d_anchors, wanted, shared)
     if wanted is not None and c.normalize:
         across_the_rows(wanted, c.prototypes)
     return complete, attraction
 
 
 def _parts(
-    prototypes: Prototypes, normaliser: Tensor, wanted: Tensor | None
+    prototypes: Prototypes, normaliser: Tensor, sharing: Tensor | None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Anchors to take at a time, and memory for their scores, [c, r]."""
-    classes, dim = prototypes.rows.shape
-    if wanted is not None and len(normaliser) <= dim:
-        memory = wanted.view(-1)[: classes * len(normaliser)]
+    """Anchors to take at a time, and memory for their scores, [c, r]: that of `sharing`, if any."""
+    classes = len(prototypes.rows)
+    if sharing is not None:
+        memory = sharing.view(-1)[: classes * len(normaliser)]
         yield slice(0, len(normaliser)), memory.view(classes, -1)
         return
-    if wanted is not None:
-        wanted.zero_()
     at_once = sizes(normaliser)
     size = min(at_once.rows, at_once.prototype_scores // classes)
     for part in blocks(len(normaliser), size):
@@ -145,13 +147,13 @@ def _add_gradient(
     normaliser: Tensor,
     d_anchors: Tensor,
     d_prototypes: Tensor | None,
+    shared: bool,
 ) -> None:
     """Add the gradient of the normaliser's mean less the attraction; uses the exponentials up.
 
-    The last block comes first: in shared memory, what is written then covers nothing that is still
-    to be read.
+    The last block comes first: where the exponentials share the memory of the prototypes' gradient,
+    what is written then covers nothing that is still to be read.
     """
-    shared = d_prototypes is not None and _begin_alike(softmax.exponentials, d_prototypes)
     block_size = sizes(normaliser).prototypes
     every = list(zip(softmax.tops, blocks(len(prototypes.rows), block_size), strict=True))
     for top, block in reversed(every):
@@ -163,10 +165,6 @@ def _add_gradient(
             d_anchors.addmm_(pull.T, prototypes.rows[part])
             if d_prototypes is not None:
                 d_prototypes[part].addmm_(pull, anchors.rows, beta=0 if shared else 1)
-
-
-def _begin_alike(a: Tensor, b: Tensor) -> bool:
-    return a.data_ptr() == b.data_ptr()
 
 
 def _pulls(
