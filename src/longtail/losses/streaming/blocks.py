@@ -27,9 +27,8 @@ class Sizes(NamedTuple):
     pulled_scores: int
 
 
-# Blocks of a CPU's products lie in its caches; and they are few, for where others use its cores too
-# every operation waits for the last of its threads.
-ON_CPU = Sizes(1024, 1 << 22, 2048, 1 << 21, 1 << 17)
+# Measured (notes/LOG.md): blocks of a CPU's products lie in its caches.
+ON_CPU = Sizes(512, 1 << 22, 2048, 1 << 21, 1 << 17)
 # Small products leave an accelerator idle.
 ON_ACCELERATOR = Sizes(2048, 1 << 26, 1 << 14, 1 << 25, 1 << 21)
 
