@@ -67,10 +67,6 @@ def page(entries: Sequence[Entry]) -> Iterator[str]:
     yield "## Commands"
     yield ""
     yield from (f"    {line.strip()}" for line in (__doc__ or "").splitlines()[2:4])
-    yield ""
-    yield "A single cell, for example:"
-    yield ""
-    yield f"    {next(e.task.command for e in entries if e.task.job.row == 'RCL')}"
 
 
 def curves(measure: str, name: str, tables: dict[str, list[Row]]) -> Iterator[str]:
