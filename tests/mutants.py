@@ -183,7 +183,11 @@ MUTANTS: list[Mutant] = [
         ("block.stop * anchors <= block.start *", "anchors <= block.stop *", "no copy"),
         ("beta=0 if shared else 1", "beta=1", "scores added to the gradient"),
         ("wanted.zero_()", "pass", "memory not cleared"),
-        ("len(normaliser) <= dim:", "len(normaliser) <= 2 * dim:", "more scores than memory"),
+        (
+            "len(normaliser) <= wanted.shape",
+            "len(normaliser) <= 2 * wanted.shape",
+            "scores past the memory",
+        ),
         (
             "add(pull, -anchors.positive_weight)",
             "add(pull, anchors.positive_weight)",

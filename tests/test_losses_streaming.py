@@ -148,6 +148,16 @@ def test_nothing_outlives_the_call(monkeypatch, case, grad):
         gc.enable()
 
 
+def test_no_score_is_kept_where_no_gradient_will_be_asked_for(monkeypatch):
+    rooms = []
+    monkeypatch.setattr(features, "Kept", lambda room: rooms.append(room) or blocks.Kept(room))
+    inputs = problem(20, 4, 5)[:3]
+    with torch.no_grad():
+        contrastive_loss(*inputs, kernel="streamed")
+    contrastive_loss(*inputs, kernel="streamed")
+    assert rooms == [0, blocks.ON_CPU.kept_scores]
+
+
 def test_counts_of_any_size_overflow_nothing():
     generator = torch.Generator().manual_seed(0)
     rows = 1 + 0.01 * torch.randn(2500, 8, generator=generator)
