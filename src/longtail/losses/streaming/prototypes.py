@@ -77,13 +77,14 @@ def over_prototypes(
     assert sides.prototype_size is not None
     prototypes = Prototypes(c.prototypes, sides.prototype_size, c.key_weight)
     complete, attraction = torch.empty_like(normaliser), normaliser.new_zeros(())
+    weight = positive_weight(c)
     wanted = None if gradients is None else gradients.prototypes
     # Few anchors: as columns of scores they have room in the gradient's rows.
     shared = wanted is not None and len(normaliser) <= wanted.shape[1]
     if wanted is not None and not shared:
         wanted.zero_()
     for part, memory in _parts(prototypes, normaliser, wanted if shared else None):
-        anchors = _some(c, sides, part)
+        anchors = _some(c, sides, weight, part)
         softmax = _softmax(anchors, prototypes, memory)
         complete[part] = torch.logaddexp(normaliser[part], softmax.log_sum)
         attraction += anchors.positive_weight @ softmax.own_product
@@ -110,13 +111,13 @@ def _parts(
         yield part, normaliser.new_empty(classes, part.stop - part.start)
 
 
-def _some(c: Contrast, sides: Sides, part: slice) -> Anchors:
+def _some(c: Contrast, sides: Sides, weight: Tensor, part: slice) -> Anchors:
     return Anchors(
         sides.anchors[part],
         c.labels[part],
         None if c.own_weight is None else c.own_weight[part],
         c.share[part],
-        positive_weight(c)[part],
+        weight[part],
     )
 
 
