@@ -8,7 +8,7 @@ when a timed segment begins and full again when the next one does.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from torchvision import transforms
 from longtail.nn.encoders import CifarResNet
 
 VIEWS = ("strong", "contrastive", "contrastive")
+TAU = 1.3  # of the logit adjustment, the paper's
 PREFETCHED = 2  # batches a worker, DataLoader's own default
 
 Picture = Image.Image | Tensor
@@ -47,6 +48,8 @@ class Task:
         workers: of the DataLoader.
         warm_ups: steps before the first sample.
         device: of the network.
+        depth: of the ResNet.
+        seed: of the weights, the order and the views.
     """
 
     pictures: npt.NDArray[np.uint8]
@@ -60,6 +63,8 @@ class Task:
     workers: int
     warm_ups: int
     device: str
+    depth: int = 32
+    seed: int = 0
 
 
 def pillow_view(role: str) -> Callable[[Image.Image], Picture]:
@@ -114,11 +119,11 @@ class Pictures(Dataset[tuple[list[Tensor], int]]):
 
 
 class Network(nn.Module):
-    """ResNet-32, a linear classifier, a projection, and a second one for class prototypes."""
+    """A ResNet, a linear classifier, a projection, and a second one for class prototypes."""
 
-    def __init__(self, num_classes: int, *, prototypes: bool) -> None:
+    def __init__(self, num_classes: int, depth: int, *, prototypes: bool) -> None:
         super().__init__()
-        self.encoder = CifarResNet(32)
+        self.encoder = CifarResNet(depth)
         width = self.encoder.out_features
         self.classifier = nn.Linear(width, num_classes)
         self.projection = projection(width)
@@ -211,7 +216,7 @@ def prepare(task: Task) -> Segment:
 
 def endless(data: Pictures, task: Task) -> Batches:
     """Batches without end, shuffled anew in every pass."""
-    torch.manual_seed(0)
+    torch.manual_seed(task.seed)
     loader = DataLoader(
         data,
         task.batch_size,
@@ -226,8 +231,8 @@ def endless(data: Pictures, task: Task) -> Batches:
 def make_loop(batches: Batches, task: Task) -> Loop:
     """A fresh network and all that its steps need."""
     kind, device = KINDS[task.method], torch.device(task.device)
-    torch.manual_seed(0)
-    network = Network(task.num_classes, prototypes=kind.prototypes).to(device)
+    torch.manual_seed(task.seed)
+    network = Network(task.num_classes, task.depth, prototypes=kind.prototypes).to(device)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     # A class without a picture would have the logarithm of 0.
     counts = np.bincount(task.labels, minlength=task.num_classes).clip(1)
@@ -241,12 +246,38 @@ def take_step(loop: Loop) -> None:
     views, labels = next(loop.batches)
     views, labels = [view.to(loop.device) for view in views], labels.to(loop.device)
     logits, embeddings, prototypes = loop.network(views)
-    classified = F.cross_entropy(logits + 1.3 * loop.log_prior, labels)
+    classified = F.cross_entropy(logits + TAU * loop.log_prior, labels)
     repeated = labels.repeat(len(views) - 1)
     contrasted = materialised_loss(embeddings, repeated, prototypes, loop.class_counts, loop.kind)
     loop.optimiser.zero_grad()
     (2.0 * classified + contrasted).backward()  # type: ignore[no-untyped-call]
     loop.optimiser.step()
+
+
+def train(task: Task, rates: Iterable[float]) -> Network:
+    """The network after a step at each of the learning rates."""
+    torch.set_num_threads(task.threads)
+    data = Pictures(task.pictures, task.labels, task.statistics, task.workers)
+    loop = make_loop(endless(data, task), task)
+    for rate in rates:
+        for group in loop.optimiser.param_groups:
+            group["lr"] = rate
+        take_step(loop)
+    return loop.network
+
+
+@torch.no_grad()
+def predictions(
+    network: Network, pictures: npt.NDArray[np.uint8], task: Task
+) -> npt.NDArray[np.int64]:
+    """The class of each of the pictures uint8 [n, 32, 32, 3] as they are, int64 [n]."""
+    network.eval()
+    finish = transforms.Normalize(*task.statistics)
+    found = [
+        network.classifier(network.encoder(finish(part.permute(0, 3, 1, 2) / 255))).argmax(1)
+        for part in torch.split(torch.from_numpy(pictures), 1000)
+    ]
+    return torch.cat(found).numpy()
 
 
 def segment(loop: Loop, data: Pictures, task: Task) -> Segment:

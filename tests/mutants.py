@@ -39,6 +39,7 @@ EXPERTS = "tests/test_losses_experts.py tests/test_losses_contract.py"
 STREAMING = (
     "tests/test_losses_streaming.py tests/test_losses_contract.py -k 'streaming or streamed'"
 )
+FUSED = "tests/test_losses_fused.py tests/test_losses_fused_build.py -m 'not slow'"
 INPUT = "tests/test_losses_input.py"
 PRIOR = "tests/test_prior.py"
 KEYED = "tests/test_keyed.py -k 'not known_values'"  # pinned values alone would see any change
@@ -654,6 +655,33 @@ MUTANTS: list[Mutant] = [
         ),
     ),
     *mutants(
+        "losses/fused.py",
+        FUSED,
+        ("c.share / c.positives.clamp(min=1)", "c.share.clone()", "a sum over positives, no mean"),
+        ("torch.where(length > EPSILON, inverse, 0.0)", "inverse", "rows of 0 learn nothing"),
+        ("is None else anchor_size * c.anchor_scale", "is None else anchor_size", "no compression"),
+        ("is None else size * c.key_scale", "is None else size", "keys not compressed"),
+        ("else c.own_weight,\n        share", "else c.share,\n        share", "no average"),
+        ('"ieee" if features.dtype == torch.float32 else "tf32"', '"tf32"', "float32 cut to TF32"),
+    ),
+    *mutants(
+        "losses/fused_kernels.py",
+        FUSED,
+        ('tl.trans(right), input_precision="ieee"', "tl.trans(right)", "scores cut to TF32"),
+        ("total * tl.exp(top - new_top) +", "total +", "sums below another maximum added"),
+        ("is_key = (anchor[:, None] != key[None, :]) &", "is_key =", "an anchor its own key"),
+        ("pair = (row[:, None] != other[None, :]) &", "pair =", "and in the gradient"),
+        ("has_key = total > 0", "has_key = total > -1", "no number where there is no key"),
+        ("- tl.sum(gradient * unit, 1)[:, None] * unit", "", "no gradient of the length"),
+        ("tl.where(same_class & pair, positive", "tl.where(same_class, positive", "own positive"),
+        ("weight + tl.where(same_class, own_weight, 0.0)", "weight", "no average in gradients"),
+        (
+            "_values(prototype_along, row, c)) * tl.load(upstream)",
+            "_values(prototype_along, row, c))",
+            "what follows the loss is forgotten",
+        ),
+    ),
+    *mutants(
         "optim/schedules.py",
         OPTIM,
         ("progress >= milestone", "progress > milestone", "the drop a step late"),
@@ -758,6 +786,38 @@ MUTANTS: list[Mutant] = [
         ("static.copy_(given)", "pass", "the first batch again and again"),
         ("self.calls <= WARM_UPS", "False", "recorded before there is momentum"),
         ("return self.replay()", "return self.step(batch)", "a recording that is not used"),
+        ("(tensor.clone() for", "(tensor for", "the first batch's own tensors are written to"),
+    ),
+    # What changes between steps must change in the memory that was recorded.
+    *mutants(
+        "training/epoch.py",
+        GRAPH,
+        (
+            "state.term_weights[: len(weights)] = torch.tensor(weights)",
+            "state.term_weights = torch.tensor(weights)",
+            "the terms weighed as in the epoch of the recording",
+        ),
+        (
+            "state.feature_factors.copy_(recipe.feature_factors.factors)",
+            "state.feature_factors = recipe.feature_factors.factors.clone()",
+            "FCC never begins",
+        ),
+        (
+            "state.class_means.copy_(measure_class_means(plan, dataset, state.model))",
+            "state.class_means = measure_class_means(plan, dataset, state.model)",
+            "centroids of the epoch of the recording",
+        ),
+    ),
+    *mutants(
+        "training/compression.py",
+        GRAPH,
+        ("state.class_scale.copy_(chosen)", "state.class_scale = chosen", "never compressed"),
+    ),
+    *mutants(
+        "optim/__init__.py",
+        GRAPH,
+        ("if recordable else settings.lr", "if False else settings.lr", "one rate for ever"),
+        ('group["lr"].fill_(own)', 'group["lr"] = torch.tensor(own)', "one rate for ever"),
     ),
     *mutants(
         "training/stages.py",

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from longtail.losses import contrastive_loss
 from longtail.training.decisions import decide
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import accuracy
 import compression
 import end_to_end
 import knobs
@@ -169,13 +171,13 @@ def test_the_ordinary_loss_is_the_same_function(method: str) -> None:
     torch.testing.assert_close(*(torch.autograd.grad(x, features)[0] for x in (plain, ours)))
 
 
-def test_the_ordinary_loop_takes_a_step() -> None:
-    data = end_to_end.photographs((8, 4))
+def ordinary_task(counts: tuple[int, ...], **changes: int) -> ordinary.Task:
+    data = end_to_end.photographs(counts)
     task = ordinary.Task(
         pictures=np.asarray(data.train.inputs),
         labels=data.train.labels,
         statistics=((0.5,) * 3, (0.25,) * 3),
-        num_classes=2,
+        num_classes=len(counts),
         method="bcl-rcl",
         steps=1,
         batch_size=4,
@@ -184,6 +186,11 @@ def test_the_ordinary_loop_takes_a_step() -> None:
         warm_ups=1,
         device="cpu",
     )
+    return replace(task, **changes)
+
+
+def test_the_ordinary_loop_takes_a_step() -> None:
+    task = ordinary_task((8, 4))
     pictures = ordinary.Pictures(task.pictures, task.labels, task.statistics, 0)
     loop = ordinary.make_loop(ordinary.endless(pictures, task), task)
     before = loop.network.classifier.weight.detach().clone()
@@ -192,6 +199,33 @@ def test_the_ordinary_loop_takes_a_step() -> None:
     assert pictures.made.sum() == 2 * task.batch_size
     views, _ = pictures[0]
     assert [tuple(view.shape) for view in views] == 3 * [(3, 32, 32)]
+
+
+def test_the_ordinary_loop_learns_and_its_predictions_are_in_order() -> None:
+    task = ordinary_task((40, 40), batch_size=16, depth=8)
+    colours = np.array([[200, 40, 40], [40, 40, 200]], np.uint8)  # a red class and a blue one
+    task = replace(task, pictures=colours[task.labels][:, None, None].repeat(32, 1).repeat(32, 2))
+    network = ordinary.train(task, 40 * [0.05])
+    predicted = ordinary.predictions(network, task.pictures, task)
+    assert (predicted == task.labels).mean() > 0.8
+    backwards = ordinary.predictions(network, task.pictures[::-1].copy(), task)
+    np.testing.assert_array_equal(backwards, predicted[::-1])
+
+
+def test_the_accuracies_of_two_paths_are_compared_seed_by_seed(tmp_path: Path, monkeypatch) -> None:
+    ended = {"fast": (0.5, 0.6, 0.7), "ordinary": (0.4, 0.6, 0.65)}
+    found = {
+        (tmp_path, path, seed): accuracy.Found(value, "0123456789abcdef")
+        for path, values in ended.items()
+        for seed, value in enumerate(values)
+    }
+    monkeypatch.setattr(accuracy, "read", lambda *run: found[run])
+    task = {"data": "cifar10-lt", "method": "rcl", "backbone": "resnet8", "epochs": 5, "seeds": 3}
+    notes = accuracy.compare(SimpleNamespace(out=tmp_path, paths=tuple(ended), **task)).notes
+    assert notes[0] == "The runs are of revision 0123456789ab."
+    assert "fast: 60.0 ± 10.0 (50.0, 60.0, 70.0)" in notes
+    assert "fast less ordinary, seed by seed: 5.0 ± 5.0 (10.0, 0.0, 5.0)" in notes[-1]
+    assert "holds zero" in notes[-1]
 
 
 def test_the_step_alone_is_one_that_trains() -> None:

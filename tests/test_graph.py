@@ -1,7 +1,7 @@
 """A step that is recorded and repeated trains as the step itself does, bit for bit on a CPU."""
 
 import dataclasses
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 from longtail.data.batches import Batch, epoch_batches, fetch_from
 from longtail.data.samplers import sampler
 from longtail.errors import UsageError
-from longtail.optim import learning_rate, set_learning_rate
+from longtail.losses import kernels
+from longtail.methods import METHODS
+from longtail.optim import build_optimiser, learning_rate, set_learning_rate
 from longtail.recipe import Stage
 from longtail.record import read_lines
 from longtail.training import loop
@@ -18,46 +20,40 @@ from longtail.training.decisions import decide
 from longtail.training.graph import SWITCH, WARM_UPS, CudaRecorder, GraphedStep, graphed
 from longtail.training.loop import fit, make_step
 from longtail.training.state import restore, to_json, to_tensors
+from tape import TapeRecorder
 from tiny import bits_of, fresh, tiny_dataset, tiny_plan
 
 CPU = torch.device("cpu")
 STEPS = 12
 COMPRESSED = {"compression": "both", "compression_start": 0.34, "compression_threshold": 1.1}
 CASES = {
+    **{method: ("vector", method, {}) for method in METHODS},
     "pictures": ("photo", "bcl-rcl", {}),
-    "vectors": ("vector", "rcl", {}),
     "compression": ("vector", "bcl-rcl", COMPRESSED),
+    "a teacher": ("vector", "ride", {"teacher": "not loaded here"}),
     "before the head": ("vector", "rcl", {**COMPRESSED, "compression": "before-head"}),
 }
-
-
-class Again:
-    """A CPU's recorder: repeats a step by calling it again, on the tensors it was recorded with."""
-
-    def __init__(self) -> None:
-        self.aside_calls = 0
-        self.records = 0
-
-    def aside(self, function: Callable[[], Tensor]) -> Tensor:
-        self.aside_calls += 1
-        return function()
-
-    def record(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        self.records += 1
-        return function
 
 
 class Stopped(BaseException):
     """Stands for whatever ends a process."""
 
 
+@pytest.fixture(autouse=True)
+def _as_on_a_gpu(request, monkeypatch):
+    """The update and the loss that a GPU would take; the CPU's own look at what they are given."""
+    if "gpu" not in request.keywords:
+        monkeypatch.setattr(loop, "build_optimiser", partial(build_optimiser, recordable=True))
+        monkeypatch.setattr(kernels, "suited", lambda contrast: "plain")
+
+
 @pytest.fixture
-def recorders(monkeypatch) -> list[Again]:
+def recorders(monkeypatch) -> list[TapeRecorder]:
     """Has every step of the loop recorded; one recorder a step that is made."""
-    made: list[Again] = []
+    made: list[TapeRecorder] = []
 
     def graphed_on_the_cpu(step, device):
-        made.append(Again())
+        made.append(TapeRecorder())
         return GraphedStep(step, made[-1])
 
     monkeypatch.setattr(loop, "graphed", graphed_on_the_cpu)
@@ -67,23 +63,28 @@ def recorders(monkeypatch) -> list[Again]:
 def case_of(name: str):
     kind, method, knobs = CASES[name]
     dataset = tiny_dataset(kind=kind, holdout=True)
-    return dataset, tiny_plan(dataset, method, knobs=knobs)
+    return dataset, tiny_plan(dataset, method, knobs=knobs, epochs=8 if name in METHODS else 3)
+
+
+def trained(plan, dataset):
+    teacher = fresh(plan, dataset).model.eval() if plan.resolved.recipe.teacher else None
+    return fit(plan, dataset, fresh(plan, dataset), teacher=teacher)
 
 
 @pytest.fixture(params=CASES)
 def case(request):
     """A run, and how it ends when every step is taken as it is written."""
     dataset, plan = case_of(request.param)
-    return dataset, plan, fit(plan, dataset, fresh(plan, dataset))
+    return dataset, plan, trained(plan, dataset)
 
 
 def test_a_recorded_run_is_the_plain_run(case, request):
     dataset, plan, expected = case
     recorders = request.getfixturevalue("recorders")
-    state = fit(plan, dataset, fresh(plan, dataset))
+    state = trained(plan, dataset)
     assert bits_of(state) == bits_of(expected)
-    assert state.step == STEPS
-    assert [(r.aside_calls, r.records) for r in recorders] == [(WARM_UPS, 1)]
+    assert len(recorders) == len(plan.resolved.recipe.stages)
+    assert all(r.aside_calls == WARM_UPS and len(r.tapes) == 1 for r in recorders)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7, 11])
@@ -127,25 +128,42 @@ def test_each_stage_is_recorded_with_its_own_terms(request):
     assert bits_of(expected) != bits_of(fit(one_stage, dataset, fresh(plan, dataset)))
     recorders = request.getfixturevalue("recorders")
     assert bits_of(fit(plan, dataset, fresh(plan, dataset))) == bits_of(expected)
-    assert [r.records for r in recorders] == [1, 1]
+    assert [len(r.tapes) for r in recorders] == [1, 1]
 
 
-def test_every_call_is_one_step_on_its_own_batch_from_the_same_tensors():
-    seen: list[tuple[int, list[float]]] = []
+def test_every_call_is_one_step_on_its_own_batch():
+    total, calls = torch.zeros(1), []
 
     def step(batch: Batch) -> Tensor:
-        seen.append((batch.views.data_ptr(), batch.views.flatten().tolist()))
+        calls.append(batch.views.data_ptr())
+        total.add_(batch.views.sum())
         return batch.views.sum()[None]
 
-    take = GraphedStep(step, Again())
-    values = [float(number) for number in range(8)]
-    for value in values:
+    take, given = GraphedStep(step, TapeRecorder()), []
+    for value in range(8):
         labels = torch.zeros(2, dtype=torch.int64)
-        batch = Batch(torch.full((1, 2, 1), value), labels, labels)
+        batch = Batch(torch.full((1, 2, 1), float(value)), labels, labels)
         assert take(batch).tolist() == [2 * value]
-        batch.views.fill_(torch.nan)  # the caller's tensors are its own again
-    assert [numbers for _, numbers in seen] == [[value, value] for value in values]
-    assert len({pointer for pointer, _ in seen[WARM_UPS:]}) == 1
+        given.append(batch.views.neg_())  # the caller's tensors are its own again
+    assert [-views[0, 0, 0].item() for views in given] == list(range(8))
+    assert total.item() == sum(2 * value for value in range(8))
+    assert len(calls) == WARM_UPS + 1  # Python has no part in the others
+
+
+def test_a_number_from_python_stays_what_it_was_when_recorded():
+    """What the tape is for: a step that a graph would get wrong is wrong on it too."""
+    rate = 0.0
+
+    def step(batch: Batch) -> Tensor:
+        return batch.views.sum()[None] * rate
+
+    take = GraphedStep(step, TapeRecorder())
+    labels = torch.zeros(1, dtype=torch.int64)
+    taken = []
+    for number in range(6):
+        rate = float(number)
+        taken.append(take(Batch(torch.ones(1, 1, 1), labels, labels)).item())
+    assert taken == [0, 1, 2, 3, 3, 3]
 
 
 def test_a_cpu_takes_steps_as_they_are_and_so_does_a_gpu_on_demand(monkeypatch):

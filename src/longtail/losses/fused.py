@@ -128,38 +128,46 @@ def _gradient(
     tiles: Tiles,
 ) -> Tensor:
     gradient = torch.empty_like(rows)
-    precision = "ieee" if rows.dtype == torch.float32 else "tf32"
-    outputs = (normaliser, upstream, gradient)
-    _launch(kernel, len(rows), operands, outputs, tiles, PULL_PRECISION=precision)
+    _launch(kernel, len(rows), operands, (normaliser, upstream, gradient), tiles)
     return gradient
 
 
 def _launch(
-    kernel: Any,
-    rows: int,
-    operands: Operands,
-    outputs: tuple[Tensor, ...],
-    tiles: Tiles,
-    **constants: str,
+    kernel: Any, rows: int, operands: Operands, outputs: tuple[Tensor, ...], tiles: Tiles
 ) -> None:
     """One program for each block of rows."""
-    n, d = operands.features.shape
-    with torch.cuda.device(operands.features.get_device()):
+    features = operands.features
+    sizes = (len(features), len(operands.prototypes))
+    with torch.cuda.device(features.get_device()):
         kernel[(-(-rows // tiles.block),)](
             *operands,
             *outputs,
-            n,
-            len(operands.prototypes),
-            D=d,
-            WIDTH=max(16, 1 << (d - 1).bit_length()),
-            BLOCK=tiles.block,
-            TILE=tiles.tile,
-            # On the CPU there is but Triton's interpreter, which reads bfloat16 as integers.
-            WIDEN=not operands.features.is_cuda,
-            num_warps=tiles.warps,
-            enable_fp_fusion=True,  # Triton is about to change its default, and warns until then
-            **constants,
+            *sizes,
+            **constants_of(kernel, features, tiles),
+            **options_of(tiles),
         )
+
+
+def constants_of(kernel: Any, features: Tensor, tiles: Tiles) -> dict[str, Any]:
+    """What a kernel is built for, by the names of its arguments."""
+    d = features.shape[1]
+    constants: dict[str, Any] = {
+        "D": d,
+        "WIDTH": max(16, 1 << (d - 1).bit_length()),
+        "BLOCK": tiles.block,
+        "TILE": tiles.tile,
+        # On the CPU there is but Triton's interpreter, which reads bfloat16 as integers.
+        "WIDEN": features.device.type == "cpu",
+    }
+    if kernel is not forward_kernel:
+        constants["PULL_PRECISION"] = "ieee" if features.dtype == torch.float32 else "tf32"
+    return constants
+
+
+def options_of(tiles: Tiles) -> dict[str, Any]:
+    """How a kernel is built."""
+    # Triton is about to change its default of the second, and warns until then.
+    return {"num_warps": tiles.warps, "enable_fp_fusion": True}
 
 
 def _operands(c: Contrast) -> Operands:

@@ -29,25 +29,27 @@ def build_optimiser(
     named: Iterable[tuple[str, nn.Parameter]],
     settings: Settings,
     groups: Sequence[ParameterGroup] = (),
+    *,
+    recordable: bool | None = None,
 ) -> torch.optim.SGD:
     """SGD with momentum and L2 weight decay on every parameter, as the papers train.
-
-    On CUDA the rate is a tensor there, which a recorded graph of the step reads anew each time,
-    and the update is fused: the other forms would fetch the rate to the host.
 
     Args:
         named: parameters by name, as of `named_parameters()`.
         settings: rate, momentum and weight decay.
         groups: exceptions; a parameter belongs to the first whose prefix its name has.
+        recordable: whether a recorded step may be repeated. The rate is then a tensor beside the
+            parameters, read anew each time, and the update is fused: the other forms would fetch
+            the rate to the host. None does so on CUDA.
     """
     named = list(named)
     device = named[0][1].device
-    on_cuda = device.type == "cuda"
+    recordable = device.type == "cuda" if recordable is None else recordable
     optimiser = torch.optim.SGD(
         [
             {
                 "params": members,
-                "lr": torch.tensor(settings.lr, device=device) if on_cuda else settings.lr,
+                "lr": torch.tensor(settings.lr, device=device) if recordable else settings.lr,
                 "lr_factor": group.lr,
                 "weight_decay_factor": group.weight_decay,
             }
@@ -55,10 +57,10 @@ def build_optimiser(
         ],
         momentum=settings.momentum,
         nesterov=settings.nesterov,
-        fused=on_cuda or None,  # None leaves the choice to torch
+        fused=recordable or None,  # None leaves the choice to torch
     )
     set_weight_decay(optimiser, settings.weight_decay)
-    if on_cuda:
+    if recordable:
         # The fused update takes all momenta or none, and a head may meet its first gradient late.
         for _, parameter in named:
             optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

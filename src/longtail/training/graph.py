@@ -59,7 +59,7 @@ class GraphedStep:
         if self.calls <= WARM_UPS:
             return self.recorder.aside(lambda: self.step(batch))
         if self.replay is None or self.inputs is None:
-            self.inputs = inputs = Batch(*(torch.empty_like(tensor) for tensor in batch))
+            self.inputs = inputs = Batch(*(tensor.clone() for tensor in batch))
             self.replay = self.recorder.record(lambda: self.step(inputs))
         for static, given in zip(self.inputs, batch, strict=True):
             static.copy_(given)
