@@ -205,6 +205,7 @@ def compare(dataset: Dataset, arguments: argparse.Namespace) -> Case:
 
 def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
     """A run of all epochs with its evaluations; what its first steps took stands apart."""
+    torch.backends.cudnn.benchmark = arguments.autotune
     decisions = decisions_for(dataset, arguments, arguments.epochs)
     plan = plan_of(dataset, arguments.method, arguments.batch_size, arguments.epochs, decisions)
     opened: list[float] = []
@@ -223,8 +224,9 @@ def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
         reached = measure(scores, dataset.test, dataset.counts).balanced_accuracy
         notes.append(f"Balanced accuracy on test at the end: {reached:.4f}.")
     compiled = ", compiled" if decisions.compile else ""
+    tuned = ", autotuned" if arguments.autotune else ""
     timing = Timing(
-        f"longtail, {decisions.precision}{compiled}",
+        f"longtail, {decisions.precision}{compiled}{tuned}",
         (seconds,),
         float(VIEWS * (state.step - OPENING) * plan.resolved.settings.batch_size),
         setup_seconds=opened[0] - began,
@@ -234,7 +236,7 @@ def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
         title=f"{arguments.method} on {dataset.name}: a whole run of {arguments.epochs} epochs, "
         f"an evaluation every {plan.eval_every}",
         timings=(timing,),
-        goals=(goal,) if plan.device.type == "cuda" else (),
+        goals=(goal,) if plan.device.type == "cuda" and arguments.epochs >= PAPER_EPOCHS else (),
         counts="views",
         notes=tuple(notes),
     )
@@ -283,6 +285,7 @@ def options() -> argparse.Namespace:
     made.add_argument("--workers", type=int, default=2, help="of the ordinary loop")
     made.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
     made.add_argument("--compile", default="auto", choices=("auto", "on", "off"))
+    made.add_argument("--autotune", action="store_true", help="let cuDNN time its convolutions")
     made.add_argument("--epochs", type=int, help="time a whole run of them; 200 on CUDA, else none")
     arguments = parsed(made)
     on_cuda = torch.device(arguments.device).type == "cuda"

@@ -5,16 +5,20 @@
 
 The data files are what `longtail data cut cifar100-lt --out cifar100-lt.npz` writes. In order: the
 tests that need a GPU (kernels equal their references), the loss, the step, a whole run end to end
-for each file, then the rows of the paper's first table at its budget, seeds outermost. A slice ends
-after --minutes; the same command goes on where it stopped, within a run too, also on another
-machine: all of it is in two files of --out, `results.json` and, of a run that was stopped,
-`unfinished.tar`. What failed is kept with its last words and not tried again without --retry.
+for each file, what else might make it quicker, then the rows of the paper's first table at its
+budget, seeds outermost. A slice ends after --minutes; the same command goes on where it stopped,
+within a run too, also on another machine: all of it is in two files of --out, `results.json` and,
+of a run that was stopped, `unfinished.tar`; `log.txt` has all that was printed. What failed is kept
+with its last words and not tried again without --retry. Peers that are not installed are left out.
 """
 
 import argparse
 import dataclasses
+import itertools
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -31,12 +35,21 @@ from small_budget import on_test, spread
 from longtail.errors import Interrupted
 from longtail.experiments.paper.cells import knobs_in_paper
 from longtail.methods import METHODS
+from longtail.methods.resolve import resolve
 from longtail.prior import GROUPS
+from longtail.recipe import DataInfo
 from longtail.record import Record, read_record
 
 BENCHMARKS = Path(__file__).parent
 PAGE = BENCHMARKS.parent / "docs" / "results" / "gpu.md"
 ROWS = ("ce", "logit-adjustment", "bcl", "rcl", "bcl-rcl")
+TESTS = BENCHMARKS.parent / "tests"
+# The last one leaves a process that cannot record another graph.
+GPU_TESTS = tuple(
+    f"test_{name}.py"
+    for name in ("keyed", "samplers", "batches", "meta", "losses_contract", "graph")
+)
+OTHERWISE = (("compiled", "--compile", "on"), ("autotuned", "--autotune"))
 TO_SAVE = 20.0
 """Seconds that a run is given to save itself at the end of a slice."""
 
@@ -78,17 +91,20 @@ def tasks(
     data: Sequence[Path], *, device: str, epochs: int, seeds: int, work: Path
 ) -> Iterator[Task]:
     """The plan, most valuable first."""
-    tests = BENCHMARKS.parent / "tests"
-    pytest = ("-m", "pytest", "-q", "-n0")
+    # Other versions of torch warn of other things.
+    pytest = ("-m", "pytest", "-q", "-n0", "--tb=short", "-W", "default")
     # All tests of the Triton kernel run on CUDA where there is one, and not on its interpreter.
-    yield Task("kernel-parity", (*pytest, str(tests / "test_losses_fused.py")))
-    yield Task("gpu-tests", (*pytest, "-m", "gpu", str(tests)))
+    yield Task("kernel-parity", (*pytest, str(TESTS / "test_losses_fused.py")))
+    yield Task("gpu-tests", (*pytest, "-m", "gpu", *(str(TESTS / name) for name in GPU_TESTS)))
     for dtype in ("fp32", "bf16"):
         yield benchmark(f"loss-{dtype}", "loss", work, "--device", device, "--dtype", dtype)
-    yield benchmark("step", "step", work, "--device", device)
+    yield benchmark("step", "step", work, "--device", device, "--no-compile")
     for file in data:
-        options = ("--data", str(file), "--epochs", str(epochs), "--pairs", "0")
-        yield benchmark(f"end-to-end-{file.stem}", "end_to_end", work, "--device", device, *options)
+        yield whole_run(file, "", epochs, work, "--device", device)
+    yield benchmark("step-compiled", "step", work, "--device", device)
+    # What else might be quicker, in runs that are long enough to tell.
+    for file, (name, *options) in itertools.product(data[:1], OTHERWISE):
+        yield whole_run(file, name, max(1, epochs // 5), work, "--device", device, *options)
     for seed in range(seeds):
         for file in data:
             for method in ROWS:
@@ -100,6 +116,13 @@ def benchmark(name: str, script: str, work: Path, *options: str) -> Task:
     file = f"{name}.json"
     words = (str(BENCHMARKS / f"{script}.py"), *options, "--json", str(work / file))
     return Task(name, words, file)
+
+
+def whole_run(file: Path, how: str, epochs: int, work: Path, *options: str) -> Task:
+    """The end-to-end benchmark's whole run on a file, and on nothing else."""
+    name = "-".join(part for part in ("end-to-end", how, file.stem) if part)
+    length = ("--data", str(file), "--epochs", str(epochs), "--pairs", "0")
+    return benchmark(name, "end_to_end", work, *length, *options)
 
 
 def row(file: Path, method: str, seed: int, *, device: str, epochs: int, work: Path) -> Task:
@@ -149,6 +172,7 @@ def carry_out(
             return False
         print(f"{task.name}: begins with {left:.0f} s left", flush=True)
         outcome = execute(task.words, left - TO_SAVE)
+        note(task, outcome, out / "log.txt")
         # A task that a whole slice was not enough for would stop every slice again.
         hopeless = left > 0.9 * seconds and not task.resumable
         if stopped(outcome) and not hopeless:
@@ -161,6 +185,14 @@ def carry_out(
     return True
 
 
+def note(task: Task, outcome: Outcome, log: Path) -> None:
+    """Append all that a task has printed."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"\n== {task.name}: exit {outcome.exit_code}, {outcome.seconds:.0f} s\n")
+        file.write(outcome.printed)
+
+
 def stopped(outcome: Outcome) -> bool:
     """Whether it was the time that ended a task, and not the task itself."""
     return outcome.exit_code is None or outcome.exit_code == Interrupted.exit_code
@@ -170,7 +202,11 @@ def execute(words: Sequence[str], seconds: float) -> Outcome:
     """Run Python with these words; ask it to stop when the time is over, and then make it."""
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         printed, _ = process.communicate(timeout=seconds)
@@ -180,7 +216,8 @@ def execute(words: Sequence[str], seconds: float) -> Outcome:
         try:
             printed, _ = process.communicate(timeout=0.75 * TO_SAVE)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # Its children too: they hold the pipe, which would be waited for.
+            os.killpg(process.pid, signal.SIGKILL)
             printed, _ = process.communicate()
         code = None
     return Outcome(code, time.monotonic() - began, printed)
@@ -346,6 +383,8 @@ def main() -> None:
         return write(arguments.out)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("There is no CUDA device; --device cpu is for trying the plan out.")
+    # What is missing on a bare machine is noticed before a row has been waited for.
+    resolve("rcl", DataInfo(np.array([5, 4])), knobs=knobs_in_paper("rcl"))
     work = arguments.work or arguments.out / "work"
     plan = tasks(
         arguments.data,

@@ -31,7 +31,7 @@ from results import Case, Goal, Report, Timing, publish, ratio
 from torch import Tensor
 
 from longtail.losses import contrastive_loss
-from longtail.losses.kernels import KernelName
+from longtail.losses.kernels import TRITON_DIM, KernelName
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -61,12 +61,12 @@ def batch(
     return features, labels.to(device), prototypes, counts.to(device)
 
 
-def losses(counts: Tensor) -> dict[str, Loss]:
-    """Every way to compute it that is here, the slowest first."""
+def losses(counts: Tensor, d: int) -> dict[str, Loss]:
+    """Every way to compute it for rows of d numbers that is here, the slowest first."""
     found = {PEER: peer()} if not absent(PEER) else {}
     found[MATERIALISED] = partial(materialised_loss, class_counts=counts, kind=KINDS["bcl"])
     kernels: tuple[KernelName, ...] = ("plain", "streamed")
-    if counts.is_cuda:
+    if counts.is_cuda and d <= TRITON_DIM:
         kernels += ("triton",)
     return found | {
         name: partial(contrastive_loss, class_average=True, kernel=name) for name in kernels
@@ -100,7 +100,7 @@ def compare(size: tuple[int, int, int], arguments: argparse.Namespace) -> Case:
     features, labels, prototypes, counts = batch(*size, arguments.device, DTYPES[arguments.dtype])
     runs = {
         name: partial(forward_backward, loss, features, labels, prototypes)
-        for name, loss in losses(counts).items()
+        for name, loss in losses(counts, size[1]).items()
     }
     timings = interleave(
         runs,

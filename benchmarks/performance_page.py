@@ -46,14 +46,24 @@ def goals_section(reports: Sequence[Report]) -> Iterator[str]:
     ]
     if rows:
         yield from ("", "## Goals", "")
-        yield from grid(["benchmark", "case", "goal", "wanted", "aim", "reached", ""], rows, text=3)
+        yield from grid(
+            ["benchmark", "case", "on", "goal", "wanted", "aim", "reached", ""], rows, text=4
+        )
 
 
 def goal_row(report: Report, case: Case, goal: Goal) -> list[str]:
     sign = "≤" if goal.at_most else "≥"
     aim = "" if goal.stretch is None else f"{sign} {goal.stretch:,g}"
     numbers = [f"{sign} {goal.wanted:,g}", aim, rounded(goal.reached)]
-    return [report.title, case.title, goal.what, *numbers, "met" if goal.met else "**missed**"]
+    where = report.machine["gpu"] or report.machine["instructions"]
+    return [
+        report.title,
+        case.title,
+        where,
+        goal.what,
+        *numbers,
+        "met" if goal.met else "**missed**",
+    ]
 
 
 def section(report: Report) -> Iterator[str]:

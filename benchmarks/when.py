@@ -140,7 +140,7 @@ def answers(
         "share. 'Could be seen': the smallest true difference, in points, that so many seeds would "
         "show in four cases of five, given how these differences vary and how many lines Holm "
         "corrects for. 'For 1 point': the seeds that a true difference of one point would take to "
-        "be seen as often. Both trust a deviation that three seeds know only within several times."
+        "be seen as often. Both trust a deviation that few seeds know only within several times."
     )
     yield ""
 

@@ -148,6 +148,7 @@ MUTANTS: list[Mutant] = [
         (" and c.anchor_scale is None:", ":", "scaled rows taken for short ones"),
         ("(c.key_weight - self.heaviest).exp_()", "c.key_weight.exp()", "heavy keys counted twice"),
         ("kept_scores if differentiable else 0", "kept_scores", "kept for nothing"),
+        ("self.heaviest - normaliser).exp_()", "- normaliser).exp_()", "huge counts in gradients"),
         ("return 1 / c.temperature <= LARGEST_PRODUCT", "return False", "the slow way for all"),
         ("exponentials.fill_diagonal_(0)", "exponentials", "mutual: self kept as a key"),
         ("scores.fill_diagonal_(-torch.inf)", "scores", "directed: self kept as a key"),
@@ -786,7 +787,7 @@ MUTANTS: list[Mutant] = [
         ("static.copy_(given)", "pass", "the first batch again and again"),
         ("self.calls <= WARM_UPS", "False", "recorded before there is momentum"),
         ("return self.replay()", "return self.step(batch)", "a recording that is not used"),
-        ("(tensor.clone() for", "(tensor for", "the first batch's own tensors are written to"),
+        ("(torch.empty_like(tensor) for", "(tensor for", "the first batch is written over"),
     ),
     # What changes between steps must change in the memory that was recorded.
     *mutants(

@@ -142,8 +142,8 @@ def test_the_page_shows_goals_spread_and_what_is_absent() -> None:
     other = replace(report(), benchmark="end-to-end", title="All of it")
     found = results.report_of(json.loads(json.dumps(asdict(report()))))
     text = "\n".join(performance_page.page([found, other]))
-    assert "| The step | a task | times as quick | ≥ 2 | ≥ 3 | 2.5 | met |" in text
-    assert "| The step | a task | seconds | ≤ 1 |  | 2 | **missed** |" in text
+    assert "| The step | a task | AVX2 | times as quick | ≥ 2 | ≥ 3 | 2.5 | met |" in text
+    assert "| The step | a task | AVX2 | seconds | ≤ 1 |  | 2 | **missed** |" in text
     assert "| fast | 2,000 | 1,000 | 2,000 | 3 | 5 |" in text
     assert "| fast | slow | 2.50 | 2.50 | 2.00 | 6.00 |" in text
     assert "kornia absent" in text

@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,14 +57,34 @@ def test_rows_come_seed_by_seed_and_the_first_file_first():
     files = [Path("cifar100-lt.npz"), Path("cifar10-lt.npz")]
     options = {"device": "cuda", "epochs": 200, "seeds": 2, "work": Path("w")}
     names = [task.name for task in gpu_plan.tasks(files, **options)]
-    assert names[:5] == ["kernel-parity", "gpu-tests", "loss-fp32", "loss-bf16", "step"]
-    assert names[5:7] == ["end-to-end-cifar100-lt", "end-to-end-cifar10-lt"]
-    assert names[7] == "cifar100-lt-ce-s0"
-    assert names[7 + 5] == "cifar10-lt-ce-s0"
-    assert names[7 + 10] == "cifar100-lt-ce-s1"
-    assert len(set(names)) == len(names) == 7 + 20
+    rows = names.index("cifar100-lt-ce-s0")
+    assert names[:rows] == [
+        "kernel-parity",
+        "gpu-tests",
+        "loss-fp32",
+        "loss-bf16",
+        "step",
+        "end-to-end-cifar100-lt",
+        "end-to-end-cifar10-lt",
+        "step-compiled",
+        "end-to-end-compiled-cifar100-lt",
+        "end-to-end-autotuned-cifar100-lt",
+    ]
+    assert names[rows + 5] == "cifar10-lt-ce-s0"
+    assert names[rows + 10] == "cifar100-lt-ce-s1"
+    assert len(set(names)) == len(names) == rows + 20
     of_rcl = [task for task in gpu_plan.tasks(files, **options) if "--set=la_tau=1.3" in task.words]
-    assert [task.name for task in of_rcl] == [n for n in names[7:] if "-ce-" not in n]
+    assert [task.name for task in of_rcl] == [n for n in names[rows:] if "-ce-" not in n]
+
+
+def test_every_file_with_tests_for_a_gpu_is_in_the_plan():
+    marked = {
+        file.name
+        for file in gpu_plan.TESTS.glob("test_*.py")
+        if re.search(r"^(@pytest\.mark\.gpu|@on_a_gpu)$", file.read_text(), re.MULTILINE)
+    }
+    assert marked == {*gpu_plan.GPU_TESTS, "test_losses_fused.py"}
+    assert gpu_plan.GPU_TESTS[-1] == "test_graph.py"
 
 
 def test_its_benchmarks_know_the_words_they_are_given(monkeypatch):
@@ -77,7 +99,7 @@ def test_its_benchmarks_know_the_words_they_are_given(monkeypatch):
 
     plan = gpu_plan.tasks([Path("a.npz")], device="cuda", epochs=2, seeds=1, work=Path("w"))
     scripts = [task for task in plan if task.words[0].endswith(".py")]
-    assert len(scripts) == 4
+    assert len(scripts) == 7
     for task in scripts:
         script = importlib.import_module(Path(task.words[0]).stem)
         monkeypatch.setattr(script, "parsed", parsed)
@@ -144,6 +166,8 @@ def test_what_fails_is_kept_with_its_last_words_and_tried_again_only_when_told(t
 
     assert carry_out(tmp_path, Clock(), fails)
     assert "no such kernel" in gpu_plan.results_of(tmp_path / "out")["parity"]["printed"]
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "== parity: exit 1, 2 s\nfirst\nno such kernel" in log
     assert carry_out(tmp_path, Clock(), fails)
     assert len(tried) == len(PLAN)
     assert carry_out(tmp_path, Clock(), fails, retry=True)
@@ -167,6 +191,15 @@ def test_a_process_that_takes_too_long_is_asked_to_stop(monkeypatch):
     assert outcome.exit_code is None
     assert outcome.printed == "on\n"
     assert gpu_plan.execute(["-c", "raise SystemExit(3)"], 30.0).exit_code == 3
+
+
+def test_children_that_do_not_stop_hold_up_nothing(monkeypatch):
+    monkeypatch.setattr(gpu_plan, "TO_SAVE", 2.0)
+    stays = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stays!r}])"
+    began = time.monotonic()
+    assert gpu_plan.execute(["-c", starts], 1.0).exit_code is None
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("failed", [False, True])

@@ -120,13 +120,13 @@ def test_blocks_are_held_while_there_is_room():
         return torch.full((2, 3), float(len(taken)))
 
     one, two, three = slice(0, 2), slice(2, 4), slice(4, 6)
-    kept = blocks.Kept(room=12)
+    kept = blocks.Kept(take, room=12)
     for second in (one, two, three, one, three):
-        kept.get(take, one, second)
+        kept(one, second)
     assert taken == [(0, 0), (0, 2), (0, 4), (0, 4)]
-    assert kept.pop(take, one, one)[0, 0] == 1
-    assert kept.pop(take, one, one)[0, 0] == 5  # handed out for good
-    assert kept.pop(take, one, three)[0, 0] == 6
+    assert kept.pop(one, one)[0, 0] == 1
+    assert kept.pop(one, one)[0, 0] == 5  # handed out for good
+    assert kept.pop(one, three)[0, 0] == 6
 
 
 @pytest.mark.parametrize("case", ["short rows", "keys scaled"])
@@ -142,20 +142,39 @@ def test_nothing_outlives_the_call(monkeypatch, case, grad):
     try:
         inputs = problem(20, 4, 5)
         with torch.set_grad_enabled(grad):
-            contrastive_loss(*inputs[:3], **knobs_of(case, 5, torch.float64), kernel="streamed")
+            value = contrastive_loss(
+                *inputs[:3], **knobs_of(case, 5, torch.float64), kernel="streamed"
+            )
         assert [reference() for reference in held] == [None]
+        del value
     finally:
         gc.enable()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kernel", ["plain", "streamed"])
+def test_the_rows_are_let_go_after_the_backward_pass(kernel, dtype):
+    leaves = [rows.requires_grad_() for rows in problem(20, 4, 5, dtype)[::2]]
+    rows = [2 * leaf for leaf in leaves]
+    value = contrastive_loss(rows[0], problem(20, 4, 5)[1], rows[1], kernel=kernel)
+    value.backward()
+    gone = [weakref.ref(row) for row in rows]
+    del rows
+    assert [reference() for reference in gone] == [None, None]
+    assert torch.isfinite(value)
+
+
 def test_no_score_is_kept_where_no_gradient_will_be_asked_for(monkeypatch):
     rooms = []
-    monkeypatch.setattr(features, "Kept", lambda room: rooms.append(room) or blocks.Kept(room))
-    inputs = problem(20, 4, 5)[:3]
+    kept = lambda make, room: rooms.append(room) or blocks.Kept(make, room)  # noqa: E731
+    monkeypatch.setattr(features, "Kept", kept)
+    rows, labels, prototypes, _ = problem(20, 4, 5)
     with torch.no_grad():
-        contrastive_loss(*inputs, kernel="streamed")
-    contrastive_loss(*inputs, kernel="streamed")
-    assert rooms == [0, blocks.ON_CPU.kept_scores]
+        contrastive_loss(rows, labels, prototypes, kernel="streamed")
+    contrastive_loss(rows.detach(), labels, prototypes.detach(), kernel="streamed")
+    contrastive_loss(rows, labels, prototypes.detach(), kernel="streamed")
+    contrastive_loss(rows.detach(), labels, prototypes, kernel="streamed")
+    assert rooms == [0, 0, blocks.ON_CPU.kept_scores, blocks.ON_CPU.kept_scores]
 
 
 def test_counts_of_any_size_overflow_nothing():
@@ -167,6 +186,21 @@ def test_counts_of_any_size_overflow_nothing():
         contrastive_loss(rows, labels, kernel=kernel, **knobs) for kernel in ("streamed", "plain")
     )
     assert_close(streamed, plain, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.025, 0.1])
+def test_nor_do_they_in_the_gradient(temperature):
+    """Opposite rows, and a class that outweighs all others together."""
+    half = torch.randn(20, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.arange(40) % 4
+    knobs = {"class_counts": torch.tensor([1, 2, 3, 2**62]), "temperature": temperature}
+    found = []
+    for kernel, dtype in (("streamed", torch.float32), ("plain", torch.float64)):
+        rows = torch.cat([half, -half]).to(dtype).requires_grad_()
+        value = contrastive_loss(rows, labels, kernel=kernel, **knobs)
+        found.append(torch.autograd.grad(value, rows)[0].double())
+    error = (found[0] - found[1]).abs().max()
+    assert error <= 1e-5 * found[1].abs().max()
 
 
 class LargestTensor(TorchDispatchMode):
@@ -222,6 +256,23 @@ def test_gradients_scale_with_what_the_loss_is_multiplied_by():
     for a, b, c in zip(once, thrice, again, strict=True):
         assert_close(3 * a, b, rtol=1e-12, atol=1e-12)
         assert_close(a, c, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.01])
+def test_backward_passes_within_autocast_are_those_without_it(temperature):
+    rows, labels, prototypes, _ = problem(40, 16, 5, torch.float32)
+    inputs, knobs = (rows, prototypes), {"temperature": temperature, "kernel": "streamed"}
+
+    def passes() -> list[Tensor]:
+        loss = contrastive_loss(rows, labels, prototypes, **knobs)
+        first, second = (torch.autograd.grad(loss, inputs, retain_graph=True) for _ in range(2))
+        return [*first, *second, *torch.autograd.grad(loss, inputs, create_graph=True)]
+
+    expected = passes()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = passes()
+    for a, b in zip(found, expected, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
 
 
 def test_only_what_needs_a_gradient_gets_one():

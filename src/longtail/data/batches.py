@@ -114,19 +114,20 @@ def _augmented(
     """
     if kind == "vector":
         samples = normalise(samples, statistics)
-    in_parts = samples.device.type == "cpu" and kind != "vector"
+    as_one = samples.device.type == "cpu" and kind != "vector"
     numbers: dict[Role, list[int]] = {}
     for number, role in roles:
         numbers.setdefault(role, []).append(number)
     views: dict[int, Tensor] = {}
     for role, its in numbers.items():
-        # A CPU makes those of one role in one go, for small batches are spent on calls.
-        own = torch.cat([fold(keys, number) for number in its])
-        repeated = torch.cat([samples] * len(its))
-        size = _PART if in_parts else len(samples)
-        parts = zip(torch.split(repeated, size), torch.split(own, size), strict=True)
-        made = torch.cat([view_for(kind, role)(*part) for part in parts])
-        views |= dict(zip(its, torch.tensor_split(made, len(its)), strict=True))
+        view, own = view_for(kind, role), [fold(keys, number) for number in its]
+        if as_one:
+            # A CPU makes pictures of one role in one go, for small batches are spent on calls.
+            parts = torch.split(torch.cat([samples] * len(its)), _PART)
+            made = torch.cat(list(map(view, parts, torch.split(torch.cat(own), _PART))))
+            views |= dict(zip(its, torch.tensor_split(made, len(its)), strict=True))
+        else:
+            views |= {number: view(samples, key) for number, key in zip(its, own, strict=True)}
     return [views[number] for number in sorted(views)]
 
 

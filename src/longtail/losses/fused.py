@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from longtail.losses.fused_kernels import features_kernel, forward_kernel, prototypes_kernel
-from longtail.losses.instances import EPSILON, Contrast
+from longtail.losses.instances import EPSILON, Contrast, without_rows
 from longtail.losses.plain import differentiable_gradients
 
 
@@ -69,7 +69,7 @@ def fused(c: Contrast, tiles: Tiles | None = None) -> Tensor:
         tiles: None takes `tiles_for` the features; each size is a power of 2 of at least 16.
     """
     tiles = tiles or tiles_for(c.features)
-    value: Tensor = _Fused.apply(c.features, c.prototypes, c, tiles)
+    value: Tensor = _Fused.apply(c.features, c.prototypes, without_rows(c), tiles)
     return value
 
 
@@ -96,15 +96,16 @@ class _Fused(torch.autograd.Function):
         operands = _operands(c._replace(features=features, prototypes=prototypes))
         normaliser, terms = torch.empty_like(operands.share), torch.empty_like(operands.share)
         _launch(forward_kernel, len(features), operands, (normaliser, terms), tiles)
-        ctx.save_for_backward(*operands, normaliser)
+        ctx.save_for_backward(features, prototypes, *operands, normaliser)
         ctx.tiles, ctx.contrast = tiles, c
         return terms.sum()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        features, prototypes, *saved, normaliser = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *differentiable_gradients(ctx.contrast, upstream), None, None
-        *saved, normaliser = ctx.saved_tensors
+            c = ctx.contrast._replace(features=features, prototypes=prototypes)
+            return *differentiable_gradients(c, upstream), None, None
         operands = Operands(*saved)
         wanted = zip(
             ctx.needs_input_grad[:2],

@@ -107,6 +107,11 @@ def class_sizes(labels: Tensor, num_classes: int, *, prototypes: bool) -> Tensor
     return sizes.scatter_add_(0, labels, torch.ones_like(labels))
 
 
+def without_rows(c: Contrast) -> Contrast:
+    """All but the features and prototypes: what a loss may hold on to when its rows can go."""
+    return c._replace(features=c.share, prototypes=None)
+
+
 def unit_rows(rows: Tensor, normalize: bool) -> Tensor:
     """The rows at length 1, or as they are."""
     return F.normalize(rows, dim=1, eps=EPSILON) if normalize else rows

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from longtail.errors import UsageError
-from longtail.losses.instances import Contrast
+from longtail.losses.instances import Contrast, without_rows
 from longtail.losses.plain import plain
 from longtail.losses.streaming import streamed
 
@@ -84,8 +84,7 @@ def _learns_more_than_rows(c: Contrast) -> bool:
 
     Autograd would not see it inside a kernel that takes its own gradients.
     """
-    others = c._replace(features=c.share, prototypes=None)
-    wanted = (isinstance(x, Tensor) and x.requires_grad for x in others)
+    wanted = (isinstance(x, Tensor) and x.requires_grad for x in without_rows(c))
     return torch.is_grad_enabled() and any(wanted)
 
 

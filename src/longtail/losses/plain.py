@@ -41,5 +41,6 @@ def differentiable_gradients(c: Contrast, upstream: Tensor) -> Iterator[Tensor |
     """
     inputs = (c.features, c.prototypes)
     needed = [x for x in inputs if x is not None and x.requires_grad]
-    found = iter(torch.autograd.grad(plain(c), needed, upstream, create_graph=True))
+    with torch.autocast(upstream.device.type, enabled=False):  # the caller's may be on here
+        found = iter(torch.autograd.grad(plain(c), needed, upstream, create_graph=True))
     return (next(found) if x is not None and x.requires_grad else None for x in inputs)

@@ -56,13 +56,15 @@ class GraphedStep:
     def __call__(self, batch: Batch) -> Tensor:
         """Take a step; the losses returned are overwritten by the next one."""
         self.calls += 1
-        if self.calls <= WARM_UPS:
-            return self.recorder.aside(lambda: self.step(batch))
-        if self.replay is None or self.inputs is None:
-            self.inputs = inputs = Batch(*(tensor.clone() for tensor in batch))
-            self.replay = self.recorder.record(lambda: self.step(inputs))
-        for static, given in zip(self.inputs, batch, strict=True):
+        if self.inputs is None:
+            self.inputs = Batch(*(torch.empty_like(tensor) for tensor in batch))
+        inputs = self.inputs
+        for static, given in zip(inputs, batch, strict=True):
             static.copy_(given)
+        if self.calls <= WARM_UPS:
+            return self.recorder.aside(lambda: self.step(inputs))
+        if self.replay is None:
+            self.replay = self.recorder.record(lambda: self.step(inputs))
         return self.replay()
 
 

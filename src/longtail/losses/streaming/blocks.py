@@ -5,15 +5,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-Make = Callable[[slice, slice], Tensor]
-"""(rows, columns) -> their block."""
-
 
 class Sizes(NamedTuple):
     """What is held at a time; a score is 4 bytes in float32.
 
     Attributes:
-        rows: features of a block; a block of their scores is square.
+        rows: features of a block, whose scores are a square; and anchors that meet the prototypes
+            at a time, at most.
         kept_scores: of features with each other, from the normaliser until its gradient.
         prototypes: multiplied with anchors at a time.
         prototype_scores: of some anchors with all prototypes, where they need room of their own.
@@ -52,26 +50,29 @@ def blocks(length: int, size: int) -> Iterator[slice]:
 class Kept:
     """Blocks by where they begin: made when first asked for, and held while there is room.
 
-    What makes them comes with every call: held here, it would hold this in turn, and the blocks
-    would wait for Python to look for such circles.
+    Args:
+        make: (rows, columns) -> their block. It holds nothing that holds this, or the blocks would
+            wait for Python to look for circles.
+        room: numbers that are held at most.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, make: Callable[[slice, slice], Tensor], room: int) -> None:
+        self._make = make
         self._room = room
         self._held: dict[tuple[int, int], Tensor] = {}
 
-    def get(self, make: Make, first: slice, second: slice) -> Tensor:
+    def __call__(self, first: slice, second: slice) -> Tensor:
         """The block, to be read."""
         place = (first.start, second.start)
         if place in self._held:
             return self._held[place]
-        block = make(first, second)
+        block = self._make(first, second)
         if block.numel() <= self._room:
             self._room -= block.numel()
             self._held[place] = block
         return block
 
-    def pop(self, make: Make, first: slice, second: slice) -> Tensor:
+    def pop(self, first: slice, second: slice) -> Tensor:
         """The block to do with as one likes: it is not held any longer."""
         held = self._held.pop((first.start, second.start), None)
-        return make(first, second) if held is None else held
+        return self._make(first, second) if held is None else held

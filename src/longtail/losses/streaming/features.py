@@ -5,6 +5,7 @@ are kept in between, the others are taken again.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -30,8 +31,10 @@ class Features(Protocol):
 
 def features_as_keys(c: Contrast, sides: Sides, differentiable: bool) -> Features:
     """The quicker way where it is safe; nothing is kept where no gradient will be asked for."""
-    way = Mutual if sides.alike and _short(c, sides) else Directed
-    return way(c, sides, Kept(sizes(sides.anchors).kept_scores if differentiable else 0))
+    room = sizes(sides.anchors).kept_scores if differentiable else 0
+    if sides.alike and _short(c, sides):
+        return Mutual(c, sides.anchors, room)
+    return Directed(c, sides, room)
 
 
 def _short(c: Contrast, sides: Sides) -> bool:
@@ -51,23 +54,23 @@ class Mutual:
 
     Args:
         c: the batch.
-        sides: its rows.
-        kept: exponentials, none yet.
+        rows: [n, d], whose products are scores but for the weights.
+        room: exponentials to keep.
     """
 
-    def __init__(self, c: Contrast, sides: Sides, kept: Kept) -> None:
+    def __init__(self, c: Contrast, rows: Tensor, room: int) -> None:
         self.c = c
-        self.rows = sides.anchors
+        self.rows = rows
+        self.exponentials = Kept(partial(_exponentials, c, rows), room)
         # In parts of the heaviest, for counts may be of any size.
         self.heaviest = c.key_weight.max()
         self.key_weight = (c.key_weight - self.heaviest).exp_()[c.labels]
-        self.kept = kept
 
     def normaliser(self) -> Tensor:
         """See `Features`."""
         total = torch.zeros_like(self.key_weight)
         for first, second in self._pairs():
-            exponentials = self.kept.get(self._take, first, second)
+            exponentials = self.exponentials(first, second)
             total[first].addmv_(exponentials, self.key_weight[second])
             if first != second:
                 total[second].addmv_(exponentials.T, self.key_weight[first])
@@ -79,7 +82,7 @@ class Mutual:
         # By logarithms, for an anchor without a share or any key: 0 * inf is no number.
         anchors = (self.c.share.log() + self.heaviest - normaliser).exp_()
         for first, second in self._pairs():
-            pull = self.kept.pop(self._take, first, second)
+            pull = self.exponentials.pop(first, second)
             for part in blocks(len(pull), sizes(pull).pulled_scores // pull.shape[1]):
                 here = anchors[first][part], keys[first][part]
                 pull[part].mul_(torch.outer(here[0], keys[second]).addr_(here[1], anchors[second]))
@@ -94,42 +97,35 @@ class Mutual:
             for second in every[number:]:
                 yield first, second
 
-    def _take(self, first: slice, second: slice) -> Tensor:
-        scores = self.rows[first] @ self.rows[second].T
-        _add_own_weight(self.c, scores, first, second)
-        exponentials = scores.exp_()
-        return exponentials.fill_diagonal_(0) if first == second else exponentials
-
 
 class Directed:
     """For any anchors and keys: scores of their own in each direction, safe at any size.
 
-    So it takes every product of two features twice, even where the sides are alike.
+    So it takes the product of two features for each, even where the sides are alike.
 
     Args:
         c: the batch.
         sides: its rows.
-        kept: scores, none yet.
+        room: scores to keep.
     """
 
-    def __init__(self, c: Contrast, sides: Sides, kept: Kept) -> None:
+    def __init__(self, c: Contrast, sides: Sides, room: int) -> None:
         self.c = c
         self.sides = sides
-        self.kept = kept
+        self.scores = Kept(partial(_scores, c, sides), room)
 
     def normaliser(self) -> Tensor:
         """See `Features`."""
         total = torch.full_like(self.c.share, -torch.inf)
         for anchors, keys in self._pairs():
-            here = torch.logsumexp(self.kept.get(self._take, anchors, keys), 1)
+            here = torch.logsumexp(self.scores(anchors, keys), 1)
             total[anchors] = torch.logaddexp(total[anchors], here)
         return total
 
     def add_gradient(self, normaliser: Tensor, gradients: Gradients) -> None:
         """See `Features`; the blocks held become their gradient."""
         for anchors, keys in self._pairs():
-            scores = self.kept.pop(self._take, anchors, keys)
-            pull = scores.sub_(normaliser[anchors, None]).exp_()
+            pull = self.scores.pop(anchors, keys).sub_(normaliser[anchors, None]).exp_()
             pull.mul_(self.c.share[anchors, None])
             gradients.anchors[anchors].addmm_(pull, self.sides.keys[keys])
             gradients.keys[keys].addmm_(pull.T, self.sides.anchors[anchors])
@@ -138,11 +134,21 @@ class Directed:
         every = list(blocks(len(self.sides.anchors), sizes(self.sides.anchors).rows))
         return ((anchors, keys) for anchors in every for keys in every)
 
-    def _take(self, anchors: slice, keys: slice) -> Tensor:
-        scores = self.sides.anchors[anchors] @ self.sides.keys[keys].T
-        scores += self.c.key_weight[self.c.labels[keys]]
-        _add_own_weight(self.c, scores, anchors, keys)
-        return scores.fill_diagonal_(-torch.inf) if anchors == keys else scores
+
+def _exponentials(c: Contrast, rows: Tensor, first: slice, second: slice) -> Tensor:
+    """Of products and own weights, the same for both directions; 0 of a feature with itself."""
+    scores = rows[first] @ rows[second].T
+    _add_own_weight(c, scores, first, second)
+    exponentials = scores.exp_()
+    return exponentials.fill_diagonal_(0) if first == second else exponentials
+
+
+def _scores(c: Contrast, sides: Sides, anchors: slice, keys: slice) -> Tensor:
+    """Minus infinity of a feature with itself."""
+    scores = sides.anchors[anchors] @ sides.keys[keys].T
+    scores += c.key_weight[c.labels[keys]]
+    _add_own_weight(c, scores, anchors, keys)
+    return scores.fill_diagonal_(-torch.inf) if anchors == keys else scores
 
 
 def _add_own_weight(c: Contrast, scores: Tensor, anchors: slice, keys: slice) -> None:

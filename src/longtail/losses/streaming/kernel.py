@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longtail.losses.checks import wide
-from longtail.losses.instances import Contrast
+from longtail.losses.instances import Contrast, without_rows
 from longtail.losses.plain import differentiable_gradients
 from longtail.losses.streaming.attraction import attraction
 from longtail.losses.streaming.features import features_as_keys
@@ -20,8 +20,9 @@ from longtail.losses.streaming.sides import make_sides, through_the_sides
 
 def streamed(c: Contrast) -> Tensor:
     """The kernel's sum (see `instances`), block by block."""
-    prototypes = None if c.prototypes is None else wide(c.prototypes)
-    value: Tensor = _Streamed.apply(wide(c.features), prototypes, c, torch.is_grad_enabled())
+    rows = wide(c.features), None if c.prototypes is None else wide(c.prototypes)
+    learning = any(x is not None and x.requires_grad for x in rows) and torch.is_grad_enabled()
+    value: Tensor = _Streamed.apply(*rows, without_rows(c), learning)
     return value
 
 
@@ -32,7 +33,7 @@ class _Streamed(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, prototypes: Tensor | None, c: Contrast, differentiable: bool
     ) -> Tensor:
-        ctx.contrast = c
+        ctx.contrast = c  # without its rows, which are let go after the backward pass
         ctx.save_for_backward(features, prototypes)
         c = c._replace(features=features, prototypes=prototypes)
         ctx.wanted = differentiable, ctx.needs_input_grad[1]
@@ -46,7 +47,8 @@ class _Streamed(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *differentiable_gradients(c, upstream), None, None
         # Handed out without a copy; where the graph is kept for more, they are taken again.
-        gradients = ctx.gradients or value_and_gradients(c, *ctx.wanted)[1:]
+        with torch.autocast(upstream.device.type, enabled=False):
+            gradients = ctx.gradients or value_and_gradients(c, *ctx.wanted)[1:]
         ctx.gradients = None
         # Most losses are added up as they are; an accelerator's number is not known here.
         if upstream.device.type != "cpu" or upstream != 1:

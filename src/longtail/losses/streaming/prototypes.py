@@ -100,15 +100,16 @@ def _parts(
     prototypes: Prototypes, normaliser: Tensor, sharing: Tensor | None
 ) -> Iterator[tuple[slice, Tensor]]:
     """Anchors to take at a time, and memory for their scores, [c, r]: that of `sharing`, if any."""
-    classes = len(prototypes.rows)
-    if sharing is not None:
-        memory = sharing.view(-1)[: classes * len(normaliser)]
-        yield slice(0, len(normaliser)), memory.view(classes, -1)
-        return
-    at_once = sizes(normaliser)
-    size = min(at_once.rows, at_once.prototype_scores // classes)
+    classes, size = len(prototypes.rows), len(normaliser)
+    if sharing is None:
+        at_once = sizes(normaliser)
+        size = min(size, max(1, min(at_once.rows, at_once.prototype_scores // classes)))
+        memory = normaliser.new_empty(classes * size)
+    else:
+        memory = sharing.view(-1)
     for part in blocks(len(normaliser), size):
-        yield part, normaliser.new_empty(classes, part.stop - part.start)
+        anchors = part.stop - part.start
+        yield part, memory[: classes * anchors].view(classes, anchors)
 
 
 def _some(c: Contrast, sides: Sides, weight: Tensor, part: slice) -> Anchors:
