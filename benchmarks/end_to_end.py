@@ -208,6 +208,12 @@ def whole_run(dataset: Dataset, arguments: argparse.Namespace) -> Case:
     torch.backends.cudnn.benchmark = arguments.autotune
     decisions = decisions_for(dataset, arguments, arguments.epochs)
     plan = plan_of(dataset, arguments.method, arguments.batch_size, arguments.epochs, decisions)
+    if (steps := loop.num_steps(plan, dataset)) <= OPENING:
+        enough = OPENING // loop.steps_an_epoch(plan, dataset) + 1
+        raise SystemExit(
+            f"--epochs {arguments.epochs} gives {steps} steps, of which the first {OPENING} are "
+            f"set-up and not timed; take at least --epochs {enough}."
+        )
     opened: list[float] = []
     watched = noting_time(loop.make_step, OPENING, arguments.device, opened)
     began = time.perf_counter()

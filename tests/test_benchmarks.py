@@ -18,6 +18,7 @@ from longtail.training.decisions import decide
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import accuracy
+import beside
 import compression
 import end_to_end
 import knobs
@@ -226,6 +227,28 @@ def test_the_accuracies_of_two_paths_are_compared_seed_by_seed(tmp_path: Path, m
     assert "fast: 60.0 ± 10.0 (50.0, 60.0, 70.0)" in notes
     assert "fast less ordinary, seed by seed: 5.0 ± 5.0 (10.0, 0.0, 5.0)" in notes[-1]
     assert "holds zero" in notes[-1]
+
+
+def test_a_whole_run_is_timed_after_its_opening_steps() -> None:
+    data = end_to_end.photographs((8, 4))
+    options = {"method": "rcl", "batch_size": 4, "device": "cpu", "precision": "fp32"}
+    options |= {"compile": "off", "autotune": False}
+    with pytest.raises(SystemExit, match=r"gives 6 steps.*at least --epochs 3"):
+        end_to_end.whole_run(data, SimpleNamespace(epochs=2, **options))
+    case = end_to_end.whole_run(data, SimpleNamespace(epochs=3, **options))
+    assert "end of step 8 of 9" in case.notes[0]
+    assert case.timings[0].work == 3 * 4
+
+
+@pytest.mark.slow
+def test_a_run_beside_others_is_timed_by_its_log(tmp_path: Path) -> None:
+    data = tmp_path / "data.npz"
+    beside.write_archive(beside.prepare(end_to_end.photographs((60, 20))), data)
+    with beside.busy(1):
+        seconds = beside.train(data, tmp_path / "run", "asleep", 1)
+    lines = beside.read_lines(tmp_path / "run" / "log.jsonl")
+    assert len(lines) == beside.EPOCHS
+    assert seconds == lines[-1]["seconds"] > 0
 
 
 def test_the_step_alone_is_one_that_trains() -> None:

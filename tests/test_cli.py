@@ -1,6 +1,7 @@
 """The command line, in process: what it prints, what it refuses, and with which exit code."""
 
 import hashlib
+import os
 import re
 import shlex
 import statistics
@@ -14,6 +15,7 @@ import pytest
 import typer
 from PIL import Image
 
+from longtail import cli
 from longtail.cli import app, main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -243,6 +245,24 @@ def test_the_options_of_train_are_these_and_no_others():
 
 
 @pytest.mark.cli
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "1000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_threads_wait_asleep_unless_told_otherwise(monkeypatch, given, expected):
+    """Set before the verb runs, which is what imports torch."""
+    seen = {}
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    monkeypatch.setattr(os, "environ", {"PATH": "", **given})
+    monkeypatch.setattr(cli, "dispatch", lambda words: seen.update(os.environ))
+    cli.main()
+    assert {name: seen[name] for name in names if name in seen} == expected
+
+
 def test_help_imports_nothing_heavy_and_the_module_runs():
     """One process: torch alone would take seconds to import."""
     code = (

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a verb runs, so that help answers at once.
 """
 
+import os
 import sys
 
 import typer
@@ -60,8 +61,21 @@ def dispatch(words: list[str]) -> None:
     command(args=words, prog_name=" ".join(path))
 
 
+def spare_the_cores() -> None:
+    """Have torch's threads wait asleep for each other, after a moment; torch is not imported yet.
+
+    By default those of Linux's OpenMP (libgomp) spin for milliseconds at the end of each operation.
+    Beside another busy program that takes the core from the very thread they wait for, and made a
+    step of training several times slower (docs/results/performance.md). 1,000 turns, some
+    microseconds, is what libgomp itself takes where it knows of more threads than cores.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def main() -> None:
     """Run the command line; an error a person can mend becomes a message and an exit code."""
+    spare_the_cores()
     try:
         dispatch(sys.argv[1:])
     except LongtailError as error:
