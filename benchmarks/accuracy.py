@@ -69,7 +69,7 @@ def one(path: str, seed: int, arguments: argparse.Namespace) -> None:
             precision="fp32" if path == "plain" else "auto",
             threads=1,
             device="cpu",
-            out=folder_of(arguments.out, path, seed),
+            out=folder_of(path, seed, arguments),
             resume=True,
             progress=False,
         )
@@ -108,7 +108,7 @@ def one_ordinary(seed: int, arguments: argparse.Namespace) -> None:
         balanced_accuracy(confusion_matrix(dataset.test.labels, predicted, dataset.num_classes)),
         str(revision()),
     )
-    file = result_of(arguments.out, "ordinary", seed)
+    file = result_of("ordinary", seed, arguments)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(found._asdict()), encoding="utf-8")
 
@@ -116,7 +116,7 @@ def one_ordinary(seed: int, arguments: argparse.Namespace) -> None:
 def run_all(arguments: argparse.Namespace) -> None:
     """Every run that is not there yet; seeds outermost, so that a table that stops is fair."""
     jobs = [(path, seed) for seed in range(arguments.seeds) for path in arguments.paths]
-    missing = [job for job in jobs if not result_of(arguments.out, *job).exists()]
+    missing = [job for job in jobs if not result_of(*job, arguments).exists()]
 
     def run(job: tuple[str, int]) -> None:
         words = [f"--{name}={getattr(arguments, name)}" for name in ("data", "method", "backbone")]
@@ -128,18 +128,22 @@ def run_all(arguments: argparse.Namespace) -> None:
         list(pool.map(run, missing))
 
 
-def folder_of(out: Path, path: str, seed: int) -> Path:
-    return out / f"{path}-s{seed}"
+def folder_of(path: str, seed: int, asked: argparse.Namespace) -> Path:
+    """A run's own, named by all that decides it, so that no other is taken for it."""
+    task = (
+        f"{Path(asked.data).name}-{asked.method}-{asked.backbone}-{asked.epochs}-tau{ordinary.TAU}"
+    )
+    return Path(asked.out) / task / f"{path}-s{seed}"
 
 
-def result_of(out: Path, path: str, seed: int) -> Path:
+def result_of(path: str, seed: int, asked: argparse.Namespace) -> Path:
     """The file that a run ends with."""
-    return folder_of(out, path, seed) / ("result.json" if path == "ordinary" else "record.json")
+    return folder_of(path, seed, asked) / ("result.json" if path == "ordinary" else "record.json")
 
 
-def read(out: Path, path: str, seed: int) -> Found:
+def read(path: str, seed: int, asked: argparse.Namespace) -> Found:
     """How a run ended, after its last epoch."""
-    file = result_of(out, path, seed)
+    file = result_of(path, seed, asked)
     if path == "ordinary":
         return Found(**json.loads(file.read_text(encoding="utf-8")))
     record = read_record(file)
@@ -149,7 +153,7 @@ def read(out: Path, path: str, seed: int) -> Found:
 def compare(arguments: argparse.Namespace) -> Case:
     """The paths' balanced accuracies, and the differences of the first from each other one."""
     found = {
-        path: [read(arguments.out, path, seed) for seed in range(arguments.seeds)]
+        path: [read(path, seed, arguments) for seed in range(arguments.seeds)]
         for path in arguments.paths
     }
     accuracies = {path: [run.accuracy for run in runs] for path, runs in found.items()}
@@ -203,6 +207,9 @@ def main() -> None:
     made.add_argument("--paths", nargs="+", choices=PATHS, default=("fast", "plain"))
     made.add_argument("--one", nargs=2, metavar=("PATH", "SEED"), help=argparse.SUPPRESS)
     arguments = parsed(made)
+    resnet = arguments.backbone.removeprefix("resnet").isdecimal()
+    if "ordinary" in arguments.paths and not (resnet and arguments.method in ordinary.KINDS):
+        made.error(f"the ordinary loop trains a resnetN by one of {', '.join(ordinary.KINDS)}")
     if arguments.one:
         return one(arguments.one[0], int(arguments.one[1]), arguments)
     run_all(arguments)

@@ -212,15 +212,23 @@ def execute(words: Sequence[str], seconds: float) -> Outcome:
         printed, _ = process.communicate(timeout=seconds)
         code: int | None = process.returncode
     except subprocess.TimeoutExpired:
-        process.terminate()
-        try:
-            printed, _ = process.communicate(timeout=0.75 * TO_SAVE)
-        except subprocess.TimeoutExpired:
-            # Its children too: they hold the pipe, which would be waited for.
-            os.killpg(process.pid, signal.SIGKILL)
-            printed, _ = process.communicate()
-        code = None
+        printed, code = ended(process), None
+    except BaseException:
+        ended(process)  # which no longer hears of it from the terminal
+        raise
     return Outcome(code, time.monotonic() - began, printed)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """What a process has printed that is asked to stop, and then made to."""
+    process.terminate()
+    try:
+        printed, _ = process.communicate(timeout=0.75 * TO_SAVE)
+    except subprocess.TimeoutExpired:
+        # Its children too: they hold the pipe, which would be waited for.
+        os.killpg(process.pid, signal.SIGKILL)
+        printed, _ = process.communicate()
+    return printed
 
 
 def result(task: Task, outcome: Outcome, work: Path) -> dict[str, Any]:

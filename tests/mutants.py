@@ -212,6 +212,8 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "losses/streaming/kernel.py",
         STREAMING,
+        ("without_rows(c), learning", "c, learning", "rows held after the backward pass"),
+        ("for x in rows) and torch", "for x in rows) or torch", "a gradient that nobody wants"),
         (
             "c.share @ normaliser - attracted",
             "c.share @ normaliser + attracted",
@@ -658,6 +660,7 @@ MUTANTS: list[Mutant] = [
     *mutants(
         "losses/fused.py",
         FUSED,
+        ("without_rows(c), tiles", "c, tiles", "rows held after the backward pass"),
         ("c.share / c.positives.clamp(min=1)", "c.share.clone()", "a sum over positives, no mean"),
         ("torch.where(length > EPSILON, inverse, 0.0)", "inverse", "rows of 0 learn nothing"),
         ("is None else anchor_size * c.anchor_scale", "is None else anchor_size", "no compression"),

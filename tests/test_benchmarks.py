@@ -151,6 +151,12 @@ def test_the_page_shows_goals_spread_and_what_is_absent() -> None:
     assert text.index("## All of it") < text.index("## The step")
 
 
+def test_the_page_in_the_documents_is_that_of_its_records() -> None:
+    files = sorted(performance_page.PAGE.with_suffix("").glob("*.json"))
+    page = "\n".join(performance_page.page([results.read_report(file) for file in files])) + "\n"
+    assert performance_page.PAGE.read_text(encoding="utf-8") == page
+
+
 @pytest.mark.parametrize("method", ordinary.KINDS)
 def test_the_ordinary_loss_is_the_same_function(method: str) -> None:
     kind = ordinary.KINDS[method]
@@ -216,11 +222,11 @@ def test_the_ordinary_loop_learns_and_its_predictions_are_in_order() -> None:
 def test_the_accuracies_of_two_paths_are_compared_seed_by_seed(tmp_path: Path, monkeypatch) -> None:
     ended = {"fast": (0.5, 0.6, 0.7), "ordinary": (0.4, 0.6, 0.65)}
     found = {
-        (tmp_path, path, seed): accuracy.Found(value, "0123456789abcdef")
+        (path, seed): accuracy.Found(value, "0123456789abcdef")
         for path, values in ended.items()
         for seed, value in enumerate(values)
     }
-    monkeypatch.setattr(accuracy, "read", lambda *run: found[run])
+    monkeypatch.setattr(accuracy, "read", lambda path, seed, asked: found[path, seed])
     task = {"data": "cifar10-lt", "method": "rcl", "backbone": "resnet8", "epochs": 5, "seeds": 3}
     notes = accuracy.compare(SimpleNamespace(out=tmp_path, paths=tuple(ended), **task)).notes
     assert notes[0] == "The runs are of revision 0123456789ab."

@@ -244,7 +244,6 @@ def test_the_options_of_train_are_these_and_no_others():
     }
 
 
-@pytest.mark.cli
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -257,12 +256,16 @@ def test_threads_wait_asleep_unless_told_otherwise(monkeypatch, given, expected)
     """Set before the verb runs, which is what imports torch."""
     seen = {}
     names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
-    monkeypatch.setattr(os, "environ", {"PATH": "", **given})
+    for name in names:
+        monkeypatch.setenv(name, given.get(name, ""))  # so that it is as before at the end
+        if name not in given:
+            del os.environ[name]
     monkeypatch.setattr(cli, "dispatch", lambda words: seen.update(os.environ))
     cli.main()
     assert {name: seen[name] for name in names if name in seen} == expected
 
 
+@pytest.mark.cli
 def test_help_imports_nothing_heavy_and_the_module_runs():
     """One process: torch alone would take seconds to import."""
     code = (

@@ -202,6 +202,22 @@ def test_children_that_do_not_stop_hold_up_nothing(monkeypatch):
     assert time.monotonic() - began < 30
 
 
+def test_who_interrupts_the_plan_interrupts_its_task(monkeypatch):
+    started = []
+    real = gpu_plan.subprocess.Popen.communicate
+
+    def communicate(self, timeout=None):
+        started.append(self)
+        if len(started) == 1:
+            raise KeyboardInterrupt
+        return real(self, timeout=timeout)
+
+    monkeypatch.setattr(gpu_plan.subprocess.Popen, "communicate", communicate)
+    with pytest.raises(KeyboardInterrupt):
+        gpu_plan.execute(["-c", "import time; time.sleep(60)"], 60.0)
+    assert started[0].returncode is not None
+
+
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_page_tells_what_was_found_and_what_failed(tmp_path, failed):
     entry = {"seconds": 1.0, "printed": "5 passed"}

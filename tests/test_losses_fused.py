@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from types import ModuleType
 from unittest.mock import patch
@@ -311,6 +312,17 @@ def test_auto_takes_the_kernel_that_suits_the_batch(monkeypatch, n, d, dtype, wo
     monkeypatch.setattr(kernels, "triton_builds", lambda device: works)
     monkeypatch.setattr(kernels, "_installed", lambda: True)
     assert kernels.suited(pretended(n, d, dtype)) == expected
+
+
+def test_the_rows_are_let_go_after_the_backward_pass():
+    features, labels, prototypes = problem()
+    rows = [2 * x.requires_grad_() for x in (features, prototypes)]
+    value = contrastive_loss(rows[0], labels, rows[1], kernel="triton")
+    value.backward()
+    gone = [weakref.ref(row) for row in rows]
+    del rows
+    assert [reference() for reference in gone] == [None, None]
+    assert torch.isfinite(value)
 
 
 def test_auto_does_not_ask_for_triton_on_the_cpu(monkeypatch):

@@ -24,6 +24,12 @@ from tiny import tiny_dataset, tiny_plan
 META = torch.device("meta")
 FROM_PYTHON = ("tensor", "as_tensor", "new_tensor", "from_numpy")
 SIZED_BY_DATA = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output)
+BY_INDEX = {
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+    torch.ops.aten._index_put_impl_.default,
+}
 MASKS = (torch.bool, torch.uint8)
 
 
@@ -34,8 +40,11 @@ class OnDevice(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         seen = tensors_of((args, kwargs, made))
         assert {tensor.device for tensor in seen} <= {META}, f"{func} reads or writes the host"
-        if func is torch.ops.aten.index.Tensor:
-            assert not any(tensor.dtype in MASKS for tensor in tensors_of(args[1])), "a mask"
+        if func in BY_INDEX:
+            # One number goes where a mask says without a look at it.
+            one = len(args) > 2 and args[2].numel() == 1
+            masked = any(tensor.dtype in MASKS for tensor in tensors_of(args[1]))
+            assert one or not masked, "as many rows as a mask has"
         else:
             assert not set(SIZED_BY_DATA) & set(func.tags), f"{func} makes the host wait"
         return made
@@ -47,6 +56,9 @@ class FromDevice(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, "__name__", "")
         assert name not in FROM_PYTHON, f"torch.{name} copies from the host"
+        if name in ("__getitem__", "__setitem__"):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            assert not any(isinstance(part, list) for part in index), "a list is copied"
         return func(*args, **(kwargs or {}))
 
 
@@ -137,6 +149,9 @@ def test_nor_does_one_on_pictures(method, knobs, kernel):
         lambda x: x + torch.tensor(1.0, device=META),
         lambda x: x.new_tensor([1.0]),
         lambda x: torch.arange(3).to(x.device),
+        lambda x: x[[0, 1]],
+        lambda x: x.index_put_((x > 0,), x),
+        lambda x: x.__setitem__(x > 0, x),
     ],
 )
 def test_a_step_that_waits_is_noticed(waits):

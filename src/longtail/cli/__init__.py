@@ -65,9 +65,8 @@ def spare_the_cores() -> None:
     """Have torch's threads wait asleep for each other, after a moment; torch is not imported yet.
 
     By default those of Linux's OpenMP (libgomp) spin for milliseconds at the end of each operation.
-    Beside another busy program that takes the core from the very thread they wait for, and made a
-    step of training several times slower (docs/results/performance.md). 1,000 turns, some
-    microseconds, is what libgomp itself takes where it knows of more threads than cores.
+    Beside other busy programs that takes the core from the very thread they wait for
+    (docs/results/performance.md, notes/LOG.md); 1,000 turns are microseconds.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
