@@ -5,9 +5,9 @@
 
 The fast path is what `longtail train` takes by itself (bf16 where the processor has it, streamed
 loss); the plain one is float32 with the loss that holds every score; the ordinary one has nothing
-of longtail's but the network and the rates: `ordinary.py`, with views and draws of its own. Each
-run is a process of its own with one thread, two at a time; a run that is there already is not run
-again.
+of longtail's but the data, the encoder and the rates: `ordinary.py`, with views and draws of its
+own. Each run is a process of its own with one thread, two at a time; a run that is there already is
+not run again.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def run_all(arguments: argparse.Namespace) -> None:
 
 
 def folder_of(path: str, seed: int, asked: argparse.Namespace) -> Path:
-    """A run's own, named by all that decides it, so that no other is taken for it."""
+    """A run's own, named by what was asked, so that no other is taken for it."""
     task = (
         f"{Path(asked.data).name}-{asked.method}-{asked.backbone}-{asked.epochs}-tau{ordinary.TAU}"
     )

@@ -149,6 +149,7 @@ def test_every_call_is_one_step_on_its_own_batch():
     assert [-views[0, 0, 0].item() for views in given] == list(range(8))
     assert total.item() == sum(2 * value for value in range(8))
     assert len(calls) == WARM_UPS + 1  # Python has no part in the others
+    assert len(set(calls)) == 1  # all in the same memory
 
 
 def test_a_number_from_python_stays_what_it_was_when_recorded():
